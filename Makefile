@@ -1,0 +1,113 @@
+# Every target sets up what it needs in a virtual environment of its own; `make` alone lists them.
+# ARGS is passed on to the program behind the target: make train ARGS="--dataset ml-1m".
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+VENV ?= .venv
+COVERAGE ?= 95
+# A Python >= 3.11 that can make virtual environments; some distributions package that part separately.
+USABLE := import sys, ensurepip, venv; sys.exit(sys.version_info < (3, 11))
+PYTHON ?= $(firstword $(foreach python,python3 python3.14 python3.13 python3.12 python3.11,\
+	$(shell $(python) -c '$(USABLE)' 2>/dev/null && echo $(python))))
+# The lower bounds have no wheels for later Pythons.
+OLDEST_PYTHON ?= python3.11
+
+PY := $(VENV)/bin/python
+RUN := $(VENV)/.run
+DEV := $(VENV)/.dev
+MINIMUM := $(VENV)-minimum
+PIP := -m pip --disable-pip-version-check --quiet
+PYTEST := $(PY) -m pytest
+WORKERS := -n auto --maxprocesses=4
+
+##@ Use
+.PHONY: train
+train: $(RUN) ## cross-validate and train a model, on MovieLens 100K if it can be had, else on demo data
+	@$(PY) -m nmf_scratch train $(ARGS)
+
+.PHONY: recommend
+# USER is also the login name in most shells, so only a value given to make itself counts.
+ifeq ($(origin USER),command line)
+recommend: $(RUN) ## recommend items to a user of the last trained model: make recommend USER=196
+	@$(PY) -m nmf_scratch recommend $(ARGS) -- '$(USER)'
+else
+recommend:
+	@echo 'usage: make recommend USER=196   (a user id of the ratings file; train a model first: make train)' >&2; exit 2
+endif
+
+.PHONY: data
+data: $(RUN) ## list the datasets and which are at hand: make data ARGS="download ml-100k"
+	@$(PY) -m nmf_scratch data $(or $(ARGS),list)
+
+##@ Develop
+.PHONY: test
+test: $(DEV) ## run the tests, kernels compiled
+	$(PYTEST) $(WORKERS) $(ARGS)
+
+.PHONY: test-interpreted
+test-interpreted: $(DEV) ## run the tests without Numba, measuring coverage
+	NUMBA_DISABLE_JIT=1 $(PYTEST) $(WORKERS) --cov --cov-report=term --cov-fail-under=$(COVERAGE) $(ARGS)
+
+.PHONY: test-bounds
+test-bounds: $(DEV) ## run the tests with every array access of the kernels checked
+	@cache=$$(mktemp -d) && trap 'rm -rf "$$cache"' EXIT && \
+	NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR="$$cache" $(PYTEST) $(WORKERS) $(ARGS)
+
+.PHONY: test-minimum
+# Old versions warn about what newer ones of their own dependencies deprecate; that is not ours to mend.
+test-minimum: $(MINIMUM)/.dev ## run the tests with the oldest supported versions (needs Python 3.11)
+	@cache=$$(mktemp -d) && trap 'rm -rf "$$cache"' EXIT && \
+	NUMBA_CACHE_DIR="$$cache" $(MINIMUM)/bin/python -m pytest $(WORKERS) -W default $(ARGS)
+
+.PHONY: bench
+bench: $(DEV) ## time reading, encoding, each solver and top-N
+	$(PYTEST) benchmarks --benchmark-only $(ARGS)
+
+.PHONY: lint
+lint: $(DEV) ## check style, format and types
+	$(PY) -m ruff check
+	$(PY) -m ruff format --check
+	$(PY) -m mypy
+
+.PHONY: format
+format: $(DEV) ## mend style and format
+	$(PY) -m ruff check --fix-only
+	$(PY) -m ruff format
+
+.PHONY: clean
+clean: ## remove environments, builds and caches; runs and data stay
+	rm -rf $(VENV) $(MINIMUM) build dist src/*.egg-info
+	rm -rf .benchmarks .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find src tests benchmarks docs -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
+
+.PHONY: help
+help: ## show this list
+	@awk 'BEGIN { FS = ":.*## " } \
+		/^##@/ { printf "\n%s\n", substr($$0, 5) } \
+		/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# Environments: a stamp file is as new as what it stands for, so nothing is installed twice.
+$(VENV)/.made:
+	@test -n '$(PYTHON)' || { echo 'make: no Python >= 3.11 with venv was found; install one, or name it: make PYTHON=/path/to/python3' >&2; exit 2; }
+	@'$(PYTHON)' -c '$(USABLE)' 2>/dev/null || { echo 'make: $(PYTHON) is not a Python >= 3.11 with venv' >&2; exit 2; }
+	@echo 'Setting up $(VENV), once; this takes a minute ...'
+	@'$(PYTHON)' -m venv --clear $(VENV)
+	@$(PY) $(PIP) install --upgrade 'pip>=25.1'
+	@touch $@
+
+$(RUN): $(VENV)/.made pyproject.toml constraints.txt
+	@$(PY) $(PIP) install --constraint constraints.txt --editable .
+	@touch $@
+
+$(DEV): $(RUN)
+	@$(PY) $(PIP) install --constraint constraints.txt --group dev
+	@touch $@
+
+$(MINIMUM)/.dev: pyproject.toml constraints-minimum.txt
+	@$(OLDEST_PYTHON) -c '$(USABLE)' 2>/dev/null || { echo 'make: $(OLDEST_PYTHON) was not found; name a Python 3.11: make test-minimum OLDEST_PYTHON=/path/to/python3.11' >&2; exit 2; }
+	@$(OLDEST_PYTHON) -m venv --clear $(MINIMUM)
+	@$(MINIMUM)/bin/python $(PIP) install --upgrade 'pip>=25.1'
+	@$(MINIMUM)/bin/python $(PIP) install --constraint constraints-minimum.txt --editable . --group test
+	@touch $@

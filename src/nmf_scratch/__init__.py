@@ -1,0 +1,64 @@
+"""nmf-scratch: non-negative matrix factorisation for recommender systems, fitted to the observed ratings only.
+
+    from nmf_scratch import NMF, load_dataset
+
+    dataset = load_dataset("demo")
+    model = NMF(random_state=0).fit(dataset)
+    model.recommend(dataset.ratings["user"].iloc[0], n=10)
+
+Names are imported when they are first used: `import nmf_scratch` alone loads no heavy library and compiles nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from nmf_scratch._version import __version__
+
+if TYPE_CHECKING:
+    from nmf_scratch._check import InputError
+    from nmf_scratch.data.dataset import Dataset
+    from nmf_scratch.data.encoder import LabelEncoder
+    from nmf_scratch.data.movielens import load_dataset
+    from nmf_scratch.data.ratings import Ratings
+    from nmf_scratch.evaluation import cross_validate
+    from nmf_scratch.model import NMF
+    from nmf_scratch.model_selection import KFold, PredefinedSplit, train_test_split
+
+_HOME = {
+    "NMF": "model",
+    "Dataset": "data.dataset",
+    "InputError": "_check",
+    "KFold": "model_selection",
+    "LabelEncoder": "data.encoder",
+    "PredefinedSplit": "model_selection",
+    "Ratings": "data.ratings",
+    "cross_validate": "evaluation",
+    "load_dataset": "data.movielens",
+    "train_test_split": "model_selection",
+}
+
+__all__ = [
+    "NMF",
+    "Dataset",
+    "InputError",
+    "KFold",
+    "LabelEncoder",
+    "PredefinedSplit",
+    "Ratings",
+    "__version__",
+    "cross_validate",
+    "load_dataset",
+    "train_test_split",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

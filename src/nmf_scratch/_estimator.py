@@ -1,0 +1,63 @@
+"""scikit-learn's estimator contract in one small class, without importing scikit-learn.
+
+The constructor stores its arguments under their own names and does nothing else; that is what lets `get_params` read
+them off the signature, and scikit-learn's `clone`, `cross_val_score` and `GridSearchCV` use any subclass unchanged.
+"""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from nmf_scratch._check import check_choice
+
+
+class Estimator:
+    """Base of everything that is fitted to ratings and predicts them."""
+
+    @classmethod
+    def _signature(cls) -> dict[str, Any]:
+        """Names and default values of the constructor's arguments."""
+        parameters = list(inspect.signature(cls.__init__).parameters.values())[1:]
+        return {parameter.name: parameter.default for parameter in parameters}
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Return the constructor's arguments as they are now; `deep` is accepted for scikit-learn."""
+        return {name: getattr(self, name) for name in self._signature()}
+
+    def set_params(self, **params: Any) -> Self:
+        """Change constructor arguments; an unknown name is an `InputError`."""
+        for name, value in params.items():
+            check_choice("parameter", name, self._signature())
+            setattr(self, name, value)
+        return self
+
+    def predict(self, X: Any) -> NDArray[np.float64]:
+        """Predict the ratings of (user, item) pairs, shape (n,)."""
+        raise TypeError(f"{type(self).__name__} must define predict")
+
+    def score(self, X: Any, y: ArrayLike) -> float:
+        """Return R², the share of the variance of y that the predictions explain (1 at best)."""
+        truth = np.asarray(y, dtype=np.float64)
+        errors = truth - self.predict(X)
+        return 1.0 - float(errors @ errors) / float(np.sum((truth - truth.mean()) ** 2))
+
+    def __repr__(self) -> str:
+        defaults = self._signature()
+        changed = {name: value for name, value in self.get_params().items() if value is not defaults[name]}
+        shown = ", ".join(f"{name}={value!r}" for name, value in changed.items() if value != defaults[name])
+        return f"{type(self).__name__}({shown})"
+
+    def __sklearn_tags__(self) -> Any:
+        """Say what scikit-learn's tools need to know: a regressor whose X is a table of two id columns."""
+        from sklearn.utils import InputTags, RegressorTags, Tags, TargetTags
+
+        return Tags(
+            estimator_type="regressor",
+            target_tags=TargetTags(required=True, positive_only=True),
+            regressor_tags=RegressorTags(),
+            input_tags=InputTags(string=True, categorical=True, allow_nan=False),
+        )

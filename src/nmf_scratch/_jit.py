@@ -1,0 +1,62 @@
+"""The only place that knows how kernels are compiled.
+
+Kernels are plain functions on plain arrays, compiled by Numba on their first call (never at import) and kept in an
+on-disk cache. All share one set of options:
+
+- `fastmath` allows sums to be reordered (`reassoc`), multiplications and additions to be fused (`contract`),
+  signed zeros to be ignored (`nsz`) and divisions to become products (`arcp`). That is what lets a dot product use
+  SIMD registers. It never includes `nnan` or `ninf`: those delete NaN checks, and divergence must stay visible.
+- `error_model="numpy"`: a division by zero gives inf or NaN as in NumPy, without a branch in every loop.
+
+`NUMBA_DISABLE_JIT=1` turns every kernel back into the Python function it was written as, for the debugger.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import numba
+
+from nmf_scratch._check import check_number
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_OPTIONS: dict[str, Any] = {
+    "cache": True,
+    "error_model": "numpy",
+    "fastmath": {"reassoc", "contract", "nsz", "arcp"},
+}
+_ONE_FIT_AT_A_TIME = threading.RLock()
+
+
+def kernel(function: F) -> F:
+    """Compile a serial kernel."""
+    return numba.njit(**_OPTIONS)(function)  # type: ignore[no-any-return]
+
+
+def parallel_kernel(function: F) -> F:
+    """Compile a kernel whose `prange` loop owns its output rows, so that its result is free of the thread count."""
+    return numba.njit(parallel=True, **_OPTIONS)(function)  # type: ignore[no-any-return]
+
+
+@contextmanager
+def threads(n_threads: int | None) -> Iterator[None]:
+    """Run parallel kernels on `n_threads` threads (None: all that Numba may use).
+
+    Numba's portable threading layer aborts the process when two Python threads enter parallel kernels at once
+    (numba issue 8563), so the block is also a critical section: concurrent fits take turns.
+    """
+    if n_threads is not None:
+        check_number("n_threads", n_threads, minimum=1, integer=True)
+    with _ONE_FIT_AT_A_TIME:
+        before = numba.get_num_threads()
+        most: int = numba.config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]
+        # Asking for more than there are is no mistake: a script written on a larger machine should run here.
+        numba.set_num_threads(min(n_threads or most, most))
+        try:
+            yield
+        finally:
+            numba.set_num_threads(before)

@@ -1,0 +1,127 @@
+"""Opening, decompressing and unpacking files, with every failure turned into one line that says what to do.
+
+An archive from elsewhere is not trusted: `unzip` refuses members that would land outside the target folder, links,
+encryption and absurd sizes, writes into a temporary folder beside the target, and renames it only when complete. A
+half-unpacked folder is therefore never seen, whenever the process is interrupted.
+"""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import io
+import lzma
+import re
+import shutil
+import stat
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from nmf_scratch._check import InputError
+
+MAX_UNPACKED_BYTES = 8 * 2**30
+"""The largest MovieLens archive unpacks to about 1.2 GB: more than this is an accident or an attack."""
+
+_OPENERS: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+
+
+def check_file(path: Path) -> None:
+    """Refuse a path that is not a readable, non-empty file.
+
+    Raises
+    ------
+    InputError
+        Saying which of these it is not, and the remedy.
+    """
+    if path.is_dir():
+        raise InputError(f"{path} is a directory; give the file of ratings inside it")
+    if not path.exists():
+        raise InputError(f"{path} does not exist; check the path")
+    if path.is_file() and path.stat().st_size == 0:
+        raise InputError(f"{path} is empty (0 bytes); give a file with at least one rating")
+
+
+def open_binary(path: Path) -> IO[bytes]:
+    """Open a file for reading bytes, decompressed where its suffix says so."""
+    opener = _OPENERS.get(path.suffix.lower())
+    return opener(path, "rb") if opener else path.open("rb")
+
+
+@contextmanager
+def reading(path: Path, encoding: str) -> Iterator[IO[bytes]]:
+    """Open a file for the block; failures to read, decompress or decode it end as `InputError`."""
+    check_file(path)
+    try:
+        with open_binary(path) as handle:
+            yield handle
+    except UnicodeDecodeError as error:
+        byte = error.object[error.start]
+        remedy = "pass encoding=..., as in encoding='latin-1' (option --encoding)"
+        raise InputError(f"{path} is not {encoding} text (byte 0x{byte:02x}); {remedy}") from error
+    except LookupError as error:
+        if "encoding" not in str(error):
+            raise
+        raise InputError(f"encoding={encoding!r} is unknown; use one such as 'utf-8' or 'latin-1'") from error
+    except (EOFError, zlib.error, lzma.LZMAError, OSError) as error:
+        raise InputError(f"{path} cannot be read ({error}); check the file, or fetch it again") from error
+
+
+@contextmanager
+def reading_lines(path: Path, encoding: str) -> Iterator[Iterator[str]]:
+    """Open a file for the block as text lines with their ends; a byte order mark is dropped, errors as in `reading`."""
+    unmarked = "utf-8-sig" if encoding.lower().replace("_", "-") in ("utf-8", "utf8") else encoding
+    with reading(path, encoding) as handle, io.TextIOWrapper(handle, encoding=unmarked, newline="") as lines:
+        yield iter(lines)
+
+
+def unzip(archive: Path, target: Path) -> Path:
+    """Unpack an archive into the folder `target`, all or nothing.
+
+    An archive that holds one folder and nothing else (``ml-100k.zip`` holds ``ml-100k/``) becomes that folder.
+
+    Raises
+    ------
+    InputError
+        If the archive is damaged, encrypted, or holds members that no honest data set has.
+    OSError
+        If the folder that holds `target` cannot be written.
+    """
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}-") as scratch:
+        inside = Path(scratch) / "content"
+        inside.mkdir()
+        _extract(archive, inside)
+        entries = [entry for entry in inside.iterdir() if entry.name != "__MACOSX"]
+        only_folder = len(entries) == 1 and entries[0].is_dir()
+        if target.exists():
+            shutil.rmtree(target)
+        (entries[0] if only_folder else inside).rename(target)
+    return target
+
+
+def _extract(archive: Path, folder: Path) -> None:
+    try:
+        with zipfile.ZipFile(archive) as content:
+            members = content.infolist()
+            for member in members:
+                _check_member(archive, member)
+            if sum(member.file_size for member in members) > MAX_UNPACKED_BYTES:
+                raise InputError(f"{archive} would unpack to more than {MAX_UNPACKED_BYTES:,} bytes; refused")
+            content.extractall(folder)
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
+        raise InputError(f"{archive} is no complete zip archive ({error}); fetch it again") from error
+
+
+def _check_member(archive: Path, member: zipfile.ZipInfo) -> None:
+    name = member.filename
+    outside = name.startswith(("/", "\\")) or re.match(r"[A-Za-z]:", name) or ".." in re.split(r"[/\\]", name)
+    if outside:
+        raise InputError(f"{archive} holds {name!r}, which would land outside its folder; refused")
+    if stat.S_ISLNK(member.external_attr >> 16):
+        raise InputError(f"{archive} holds {name!r}, a link; refused")
+    if member.flag_bits & 1:
+        raise InputError(f"{archive} is encrypted; unpack it yourself and give the folder")

@@ -1,0 +1,23 @@
+"""Fixtures for the whole suite."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from nmf_scratch import load_dataset
+
+
+@pytest.fixture(scope="session")
+def ml_100k():
+    """Load the real MovieLens 100K, where NMF_SCRATCH_DATA_DIR holds it."""
+    folder = os.environ.get("NMF_SCRATCH_DATA_DIR", "")
+    if not (Path(folder) / "ml-100k").is_dir():
+        pytest.skip("NMF_SCRATCH_DATA_DIR does not hold ml-100k")
+    return load_dataset("ml-100k", data_dir=folder, download=False)
+
+
+@pytest.fixture(scope="session")
+def demo():
+    """Load the built-in data."""
+    return load_dataset("demo")
