@@ -1,0 +1,296 @@
+"""The training loop, written once for all solvers: epochs, clock, history, stopping rules, keep-best, repair.
+
+Per epoch: let the solver make one pass (this is what the clock measures), then look at the factors with the judge of
+`nmf_scratch.objective` (this it does not measure, nor compilation, which happens on a miniature problem beforehand).
+
+Why a run stopped is always said, in `stop_reason`:
+
+    "max_iter"        all epochs were run
+    "converged"       a monotone solver decreased the objective by less than `tol`, relatively
+    "no_improvement"  the validation error has not improved for `patience` epochs; the best factors are returned
+    "callback"        a callback asked to stop
+    "interrupted"     Ctrl-C; what was learnt so far is returned
+    "diverged"        the objective exploded and could not be mended; the last good factors are returned
+
+A stochastic solver whose step is too large is mended: back to the last good factors, half the step, and an entry in
+`history.events`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from nmf_scratch._check import check_number
+from nmf_scratch._jit import threads
+from nmf_scratch.data.ratings import Ratings
+from nmf_scratch.factors import Factors, scaled_start
+from nmf_scratch.metrics import rmse
+from nmf_scratch.objective import Objective, residuals
+from nmf_scratch.solvers import Solver, State
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+DIVERGED_AT = 4.0
+"""A run whose objective exceeds this many times its first value has diverged."""
+
+MAX_REPAIRS = 20
+"""How often the step of a stochastic solver is halved before a run is given up: a factor of a million."""
+
+
+class EpochRecord(NamedTuple):
+    """What is known after an epoch; NaN where it was not evaluated.
+
+    Attributes
+    ----------
+    epoch : int
+        0 is the start, before any update.
+    seconds : float
+        Solver time so far; evaluation and compilation excluded.
+    objective : float
+        f(W, H) of (P.2), for ratings scaled to a mean of 1.
+    train_rmse, valid_rmse : float
+        In the unit of the ratings; unclipped.
+    kkt : float
+        Scale-free KKT residual (P.5).
+    """
+
+    epoch: int
+    seconds: float
+    objective: float
+    train_rmse: float
+    valid_rmse: float
+    kkt: float
+
+
+@dataclass
+class TrainingHistory:
+    """The records of a run, one per evaluated epoch, and what was done to keep it alive."""
+
+    records: list[EpochRecord] = field(default_factory=list)
+    events: list[str] = field(default_factory=list)
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return a DataFrame with columns epoch, seconds, objective, train_rmse, valid_rmse, kkt."""
+        import pandas as pd
+
+        return pd.DataFrame(self.records, columns=EpochRecord._fields)
+
+
+Callback = Callable[[EpochRecord, Factors], bool | None]
+
+
+@dataclass(frozen=True)
+class Stopping:
+    """When to stop.
+
+    Attributes
+    ----------
+    max_iter : int
+        Number of epochs.
+    tol : float
+        Least relative decrease of the objective per epoch, for monotone solvers; 0 runs all epochs.
+    patience : int
+        Epochs without a better validation error before stopping, when there is a validation part.
+    """
+
+    max_iter: int
+    tol: float = 0.0
+    patience: int = 5
+
+    def __post_init__(self) -> None:
+        check_number("max_iter", self.max_iter, minimum=1, integer=True)
+        check_number("tol", self.tol, minimum=0.0)
+        check_number("patience", self.patience, minimum=1, integer=True)
+
+
+@dataclass(frozen=True)
+class Monitor:
+    """What is evaluated, and how often.
+
+    Attributes
+    ----------
+    unit : float
+        What a scaled rating of 1 is worth in the caller's unit: errors are reported in that.
+    every : int
+        Evaluate every so many epochs; the first and the last always.
+    kkt : bool
+        Whether to compute the KKT residual at each evaluation (about the cost of an epoch) or only at the ends.
+    callbacks : sequence of callable
+        Called with (record, factors) after each evaluation; a true result stops the run.
+    """
+
+    unit: float = 1.0
+    every: int = 1
+    kkt: bool = False
+    callbacks: Sequence[Callback] = ()
+
+
+class FitResult(NamedTuple):
+    """Factors, how they came about, and why the run ended."""
+
+    factors: Factors
+    history: TrainingHistory
+    stop_reason: str
+
+
+def fit_factors(
+    train: Ratings,
+    factors: Factors,
+    solver: Solver,
+    objective: Objective,
+    stopping: Stopping,
+    *,
+    valid: Ratings | None = None,
+    monitor: Monitor | None = None,
+    key: int = 0,
+    n_threads: int | None = None,
+) -> FitResult:
+    """Fit factors to the observed ratings.
+
+    Parameters
+    ----------
+    train : Ratings
+        What is fitted, shape (n_users, n_items).
+    factors : Factors
+        Where to start; updated in place.
+    solver : Solver
+        The algorithm.
+    objective : Objective
+        The problem.
+    stopping : Stopping
+        When to stop.
+    valid : Ratings, optional
+        Held-out ratings of the same shape; they switch on patience and keep-best.
+    monitor : Monitor, optional
+        What to evaluate and whom to tell.
+    key : int
+        64-bit key of the random orders.
+    n_threads : int, optional
+        For parallel kernels; never changes the result.
+
+    Returns
+    -------
+    FitResult
+    """
+    run = _Run(train, factors, objective, valid, monitor or Monitor())
+    with threads(n_threads):
+        warm_up(solver, factors)
+        state = solver.start(train, factors, objective, key=key, max_iter=stopping.max_iter)
+        try:
+            reason = _loop(run, solver, state, stopping)
+        except KeyboardInterrupt:
+            reason = "interrupted"
+    return run.result(reason)
+
+
+def _loop(run: _Run, solver: Solver, state: State, stopping: Stopping) -> str:
+    """Run epochs until there is a reason to stop; a mended run goes back to its last good epoch."""
+    run.accept(run.look(0))
+    epoch = 0
+    while epoch < stopping.max_iter:
+        epoch += 1
+        run.time(solver.epoch, state)
+        if epoch % run.monitor.every and epoch < stopping.max_iter:
+            continue
+        record = run.look(epoch)
+        if run.exploded(record):
+            if not run.repair(solver, state, epoch):
+                return "diverged"
+            epoch = run.good_epoch
+        elif reason := run.accept(record) or run.stalled(solver, stopping):
+            return reason
+    return "max_iter"
+
+
+def warm_up(solver: Solver, factors: Factors) -> None:
+    """Compile everything an epoch and an evaluation need, on a problem of three ratings."""
+    tiny = Ratings.from_arrays([0, 0, 1], [0, 2, 1], [1.0, 2.0, 3.0])
+    start = scaled_start(tiny, 1, biases=factors.biases, dtype=str(factors.W.dtype))
+    objective = Objective()
+    solver.epoch(solver.start(tiny, start, objective, key=0, max_iter=1))
+    objective.value(tiny, start)
+
+
+class _Run:
+    """The evaluation side of one run: clock, history, the last good and the best factors."""
+
+    def __init__(
+        self, train: Ratings, factors: Factors, objective: Objective, valid: Ratings | None, monitor: Monitor
+    ) -> None:
+        self.train, self.factors, self.objective, self.valid, self.monitor = train, factors, objective, valid, monitor
+        self.history = TrainingHistory()
+        self.seconds = 0.0
+        self.repairs = 0
+        self.good, self.good_epoch = factors.copy(), 0
+        self.best, self.best_rmse, self.best_epoch = self.good, np.inf, 0
+
+    def time(self, epoch: Callable[[State], None], state: State) -> None:
+        started = time.perf_counter()
+        epoch(state)
+        self.seconds += time.perf_counter() - started
+
+    def look(self, epoch: int) -> EpochRecord:
+        """Judge the factors as they are."""
+        errors = residuals(self.train, self.factors)
+        objective = self.objective.value_from(errors, self.train, self.factors)
+        train_rmse = self.monitor.unit * float(np.sqrt(np.mean(errors**2)))
+        kkt = self._kkt() if self.monitor.kkt or epoch == 0 else np.nan
+        return EpochRecord(epoch, self.seconds, objective, train_rmse, self._valid_rmse(), kkt)
+
+    def _kkt(self) -> float:
+        return self.objective.kkt_residual(self.train, self.factors)
+
+    def _valid_rmse(self) -> float:
+        if self.valid is None:
+            return float("nan")
+        predictions = self.factors.predict(self.valid.users, self.valid.items)
+        return self.monitor.unit * rmse(self.valid.values, predictions)
+
+    def exploded(self, record: EpochRecord) -> bool:
+        """Whether the objective is no longer finite, or far worse than at the start."""
+        return not record.objective <= DIVERGED_AT * self.history.records[0].objective  # `not <=` also catches NaN
+
+    def repair(self, solver: Solver, state: State, epoch: int) -> bool:
+        """Go back to the last good factors with half the step; False if that is no use."""
+        self.factors.overwrite(self.good)
+        if not solver.stochastic or self.repairs == MAX_REPAIRS:
+            self.history.events.append(f"epoch {epoch}: diverged; the factors of epoch {self.good_epoch} were kept")
+            return False
+        self.repairs += 1
+        state["epoch"] = self.good_epoch
+        state["step_scale"] /= 2
+        self.history.events.append(
+            f"epoch {epoch}: diverged; back to epoch {self.good_epoch} with the step at {state['step_scale']:.3g} times"
+        )
+        return True
+
+    def accept(self, record: EpochRecord) -> str | None:
+        """Enter a good record into the history; return "callback" if a callback asks to stop."""
+        self.history.records.append(record)
+        self.good, self.good_epoch = self.factors.copy(), record.epoch
+        if record.valid_rmse < self.best_rmse:
+            self.best, self.best_rmse, self.best_epoch = self.good, record.valid_rmse, record.epoch
+        wishes = [callback(record, self.factors) for callback in self.monitor.callbacks]
+        return "callback" if any(wishes) else None
+
+    def stalled(self, solver: Solver, stopping: Stopping) -> str | None:
+        """Say whether the last two records are reason to stop."""
+        before, now = self.history.records[-2:]
+        if self.valid is not None and now.epoch - self.best_epoch >= stopping.patience:
+            return "no_improvement"
+        decrease = (before.objective - now.objective) / (now.epoch - before.epoch)
+        return "converged" if solver.monotone and decrease < stopping.tol * before.objective else None
+
+    def result(self, reason: str) -> FitResult:
+        """Return the factors (of the best validation error, if there is one), with a last KKT residual."""
+        self.factors.overwrite(self.good if self.valid is None else self.best)
+        last = self.history.records[-1]
+        if np.isnan(last.kkt) and self.good_epoch == last.epoch and self.valid is None:
+            self.history.records[-1] = last._replace(kkt=self._kkt())
+        return FitResult(self.factors, self.history, reason)

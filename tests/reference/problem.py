@@ -1,0 +1,30 @@
+"""The objective of `nmf_scratch.objective` on dense matrices: R with NaN where nothing was observed."""
+
+import numpy as np
+
+
+def strengths(n_ratings, alpha, alpha_bias, weighting, k, free_bias, n_columns):
+    """λ_uf as a full matrix, shape (n_rows, n_columns)."""
+    lam = np.zeros((len(n_ratings), n_columns))
+    lam[:, :k] = alpha * (n_ratings[:, None] if weighting == "count" else 1.0)
+    if free_bias is not None:
+        lam[:, free_bias] = alpha_bias
+    return lam
+
+
+def side_terms(k, free_bias, n_columns, bias_level, l1_ratio):
+    """Rows of ρ and m, shape (n_columns,) each."""
+    rho, centre = np.zeros(n_columns), np.zeros(n_columns)
+    rho[:k] = l1_ratio
+    if free_bias is not None:
+        centre[free_bias] = bias_level
+    return rho, centre
+
+
+def objective(R, W, H, sides):
+    """f(W, H); `sides` holds (λ, ρ, m) of W and of H."""
+    error = np.where(np.isnan(R), 0.0, R - W @ H.T)
+    total = 0.5 * np.sum(error**2)
+    for X, (lam, rho, centre) in zip((W, H), sides, strict=True):
+        total += np.sum(lam * (0.5 * (1 - rho) * (X - centre) ** 2 + rho * X))
+    return total

@@ -1,0 +1,66 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from nmf_scratch import InputError
+from nmf_scratch.baselines import BASELINES, BiasModel, GlobalMean, ItemMean, UserMean, most_rated
+from nmf_scratch.data.pairs import encode
+
+PAIRS = pd.DataFrame({"user": ["a", "a", "b", "c", "c"], "item": [1, 2, 1, 2, 3]})
+STARS = [5.0, 3.0, 4.0, 1.0, 2.0]
+ASKED = pd.DataFrame({"user": ["a", "new", "a", "new"], "item": [3, 2, 9, 9]})
+
+
+@pytest.mark.parametrize(
+    ("baseline", "expected"),
+    [
+        (GlobalMean(), [3.0, 3.0, 3.0, 3.0]),
+        (UserMean(), [4.0, 3.0, 4.0, 3.0]),
+        (ItemMean(), [2.0, 2.0, 3.0, 3.0]),
+    ],
+)
+def test_means_by_hand_and_strangers_fall_back(baseline, expected):
+    np.testing.assert_allclose(baseline.fit(PAIRS, STARS).predict(ASKED), expected)
+
+
+def test_offsets_solve_their_own_least_squares_problem():
+    rng = np.random.default_rng(0)
+    users, items = np.divmod(rng.permutation(30 * 17)[:200], 17)
+    stars = rng.integers(1, 6, 200).astype(float)
+    model = BiasModel(reg_user=3.0, reg_item=2.0, max_iter=500).fit(np.column_stack([users, items]), stars)
+    _, ratings = encode(np.column_stack([users, items]), stars)
+    n_users, n_items = ratings.shape
+    design = np.zeros((200 + n_users + n_items, n_users + n_items))
+    rows = np.arange(200)
+    design[rows, ratings.users] = 1
+    design[rows, n_users + ratings.items] = 1
+    design[200:] = np.diag(np.sqrt(np.r_[np.full(n_users, 3.0), np.full(n_items, 2.0)]))
+    target = np.r_[ratings.values - model.mean_, np.zeros(n_users + n_items)]
+    solution = np.linalg.lstsq(design, target, rcond=None)[0]
+    np.testing.assert_allclose(np.r_[model.user_offset_, model.item_offset_], solution, atol=1e-6)
+
+
+def test_predictions_stay_on_the_scale_of_the_training_ratings():
+    predictions = BiasModel(reg_user=0.0, reg_item=0.0).fit(PAIRS, STARS).predict(PAIRS)
+    assert predictions.min() >= 1
+    assert predictions.max() <= 5
+
+
+def test_bad_shrinkage_is_refused():
+    with pytest.raises(InputError, match="reg_item must be a finite number >= 0, got -1"):
+        BiasModel(reg_item=-1).fit(PAIRS, STARS)
+
+
+def test_most_rated_breaks_ties_by_code():
+    _, ratings = encode(PAIRS, STARS)
+    assert most_rated(ratings, 2).tolist() == [0, 1]
+    assert most_rated(ratings, 10).tolist() == [0, 1, 2]
+
+
+def test_each_baseline_does_better_than_the_one_before(demo):
+    from nmf_scratch import KFold, cross_validate
+
+    folds = KFold(3, shuffle=True, random_state=0)
+    errors = {name: cross_validate(make(), demo, cv=folds)["rmse"].mean() for name, make in BASELINES.items()}
+    assert errors["bias model"] < min(errors["user mean"], errors["item mean"]) - 0.01
+    assert max(errors["user mean"], errors["item mean"]) < errors["global mean"]

@@ -1,0 +1,97 @@
+import numpy as np
+import pytest
+from problems import EMPTY_ITEM, EMPTY_USER, OBJECTIVES, dense, naive_sides, small_ratings
+from reference import problem as naive
+
+from nmf_scratch import InputError
+from nmf_scratch.factors import Factors, scaled_start
+from nmf_scratch.objective import Objective, residuals
+
+
+@pytest.fixture(params=OBJECTIVES)
+def objective(request):
+    return OBJECTIVES[request.param]
+
+
+@pytest.mark.parametrize("biases", [True, False])
+def test_value_equals_the_dense_twin(objective, biases):
+    ratings = small_ratings(1)
+    factors = scaled_start(ratings, 3, biases=biases, dtype="float64", key=1)
+    expected = naive.objective(dense(ratings), factors.W, factors.H, naive_sides(objective, ratings, factors))
+    assert objective.value(ratings, factors) == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("side", [0, 1])
+@pytest.mark.parametrize("biases", [True, False])
+def test_gradient_equals_finite_differences(objective, biases, side):
+    ratings = small_ratings(2)
+    factors = scaled_start(ratings, 3, biases=biases, dtype="float64", key=2)
+    matrix, frozen = (factors.W, factors.H)[side], factors.columns[side].frozen
+    gradient = objective.gradient(ratings, factors)[side]
+    step = 1e-5
+    for row, column in np.ndindex(matrix.shape):
+        if column == frozen:
+            assert gradient[row, column] == 0
+            continue
+        here = matrix[row, column]
+        values = []
+        for moved in (here + step, here - step):
+            matrix[row, column] = moved
+            values.append(objective.value(ratings, factors))
+        matrix[row, column] = here
+        assert gradient[row, column] == pytest.approx((values[0] - values[1]) / (2 * step), rel=1e-5, abs=1e-7)
+
+
+def test_kkt_residual_is_zero_at_a_known_minimiser_and_positive_beside_it():
+    # One user, two items, H fixed by symmetry: w = (2, 0) with H rows (1, 0) and (0, 1) fits (2, 0) exactly.
+    from nmf_scratch import Ratings
+
+    ratings = Ratings.from_arrays([0, 0], [0, 1], [2.0, 0.0])
+    factors = Factors(np.array([[2.0, 0.0]]), np.array([[1.0, 0.0], [0.0, 1.0]]))
+    assert Objective().kkt_residual(ratings, factors) == 0
+    factors.W[0, 0] = 1.0
+    assert Objective().kkt_residual(ratings, factors) > 0.1
+
+
+def test_kkt_residual_is_free_of_the_scale_of_the_ratings():
+    ratings = small_ratings(3)
+    factors = scaled_start(ratings, 3, biases=False, dtype="float64", key=3)
+    scaled = ratings.with_values(ratings.values * 16)
+    larger = Factors(factors.W * 4, factors.H * 4)
+    plain = Objective((0.1, 0.1))
+    stronger = Objective((1.6, 1.6))
+    assert stronger.kkt_residual(scaled, larger) == pytest.approx(plain.kkt_residual(ratings, factors), rel=1e-6)
+
+
+def test_rows_without_ratings_do_not_disturb_the_judge():
+    ratings = small_ratings(4)
+    factors = scaled_start(ratings, 3, dtype="float64", key=4)
+    before = OBJECTIVES["count"].kkt_residual(ratings, factors)
+    factors.W[EMPTY_USER, :3] *= 0.5
+    factors.H[EMPTY_ITEM, :3] *= 0.5
+    assert np.isfinite(before)
+    assert OBJECTIVES["count"].kkt_residual(ratings, factors) == pytest.approx(before, rel=0.02)
+
+
+def test_residuals_are_ratings_minus_products():
+    ratings = small_ratings(5)
+    factors = scaled_start(ratings, 4, dtype="float64", key=5)
+    expected = dense(ratings) - factors.W @ factors.H.T
+    np.testing.assert_allclose(residuals(ratings, factors), expected[ratings.users, ratings.items], atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"alpha": (-1.0, 0.0)}, r"alpha must be a finite number >= 0, got -1.0"),
+        ({"alpha_bias": (0.0, np.nan)}, r"alpha_bias must be a finite number >= 0, got nan"),
+        ({"l1_ratio": 1.5}, r"l1_ratio must be a finite number >= 0 and <= 1, got 1.5"),
+        (
+            {"weighting": "counts"},
+            r"weighting='counts' is unknown \(did you mean 'count'\?\); choose one of: count, pl",
+        ),
+    ],
+)
+def test_bad_settings_are_refused(arguments, message):
+    with pytest.raises(InputError, match=message):
+        Objective(**arguments)
