@@ -1,0 +1,56 @@
+"""A progress bar over epochs, as a callback of the training loop. Shown on stderr, and only on a terminal."""
+
+from __future__ import annotations
+
+import math
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+if TYPE_CHECKING:
+    from nmf_scratch.factors import Factors
+    from nmf_scratch.training import EpochRecord
+
+
+class EpochProgress:
+    """Progress bar that advances with every epoch; use it as a context manager and pass it as a callback.
+
+    Parameters
+    ----------
+    total : int
+        Epochs to come, over all fits.
+    description : str
+        What is being done, shown in front of the bar.
+    """
+
+    def __init__(self, total: int, description: str) -> None:
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[error]}"),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+            transient=True,
+        )
+        self._task = self._progress.add_task(description, total=total, error="compiling kernels …")
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+    def __call__(self, record: EpochRecord, factors: Factors) -> None:
+        """Advance by one epoch and show its error (validation where there is one)."""
+        error = record.train_rmse if math.isnan(record.valid_rmse) else record.valid_rmse
+        self._progress.update(self._task, advance=int(record.epoch > 0), error=f"RMSE {error:.4f}")
+
+    def reach(self, completed: int, description: str) -> None:
+        """Move the bar to a number of epochs (a fit may have stopped early) and change the text in front of it."""
+        self._progress.update(self._task, completed=completed, description=description)

@@ -1,0 +1,297 @@
+"""What a fitted factorisation can be asked, in the caller's own ids: predict, recommend, save, load.
+
+A row that was not seen in training has no factors. With the policy "bias" it is answered for by the *average row*: the
+mean of all trained rows of its side. Since r̂ is linear in each row, that is exactly the mean of the predictions over
+all known users (or items); the known side keeps its own factors and bias.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, is_dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from nmf_scratch._check import InputError, check_number
+from nmf_scratch._estimator import Estimator
+from nmf_scratch._random import RandomState
+from nmf_scratch._version import __version__
+from nmf_scratch.baselines import most_rated
+from nmf_scratch.data.encoder import LabelEncoder
+from nmf_scratch.data.pairs import UNKNOWN, PairEncoder
+from nmf_scratch.data.ratings import Ratings
+from nmf_scratch.factors import Factors
+from nmf_scratch.persistence import load_arrays, save_arrays, storable
+from nmf_scratch.recommendation import rows_of, top_n
+from nmf_scratch.solvers import SOLVERS
+from nmf_scratch.training import EpochRecord, TrainingHistory
+
+UNKNOWN_POLICIES = ("bias", "mean", "raise")
+
+SAVED_NUMBERS = (
+    "alpha_",
+    "alpha_bias_",
+    "max_iter_",
+    "n_iter_",
+    "stop_reason_",
+    "mean_rating_",
+    "rating_scale_",
+    "key_",
+)
+"""Attributes that the header of a model file holds, besides the parameters and the events of the history."""
+
+
+class FittedModel(Estimator):
+    """The asking side of `NMF`; `NMF.fit` sets what it reads."""
+
+    n_components: int
+    biases: bool
+    unknown: str
+    random_state: RandomState
+    history_: TrainingHistory
+    items_: pd.DataFrame | None
+    mean_rating_: float
+    rating_scale_: tuple[float, float]
+    key_: int
+    _encoder: PairEncoder
+    _ratings: Ratings
+    _factors: Factors
+
+    def predict(self, X: Any) -> NDArray[np.float64]:
+        """Predict the ratings of (user, item) pairs in raw ids, known or not.
+
+        Parameters
+        ----------
+        X : DataFrame or array_like, shape (n, 2)
+
+        Returns
+        -------
+        ndarray of float64, shape (n,)
+            Clipped to the rating scale, never NaN. Unknown ids follow the `unknown` policy.
+
+        Raises
+        ------
+        InputError
+            If an id is unknown and the policy is "raise", or X is not a table of pairs.
+        """
+        self._check_fitted()
+        users, items = self._encoder.transform(X)
+        users, items = _known(users, self._ratings.user_counts), _known(items, self._ratings.item_counts)
+        unknown = (users == UNKNOWN) | (items == UNKNOWN)
+        if self.unknown == "raise" and unknown.any():
+            raise InputError(f"{unknown.sum()} pairs have an id that was not seen in training (unknown='raise')")
+        W, H = self._with_average_rows()
+        predictions = Factors(W, H).predict(users % len(W), items % len(H))  # −1 picks the last row
+        if self.unknown == "mean":
+            predictions[unknown] = self.mean_rating_
+        return np.clip(predictions, *self.rating_scale_)
+
+    def recommend(self, user: Any, n: int = 10, *, exclude_seen: bool = True) -> pd.DataFrame:
+        """Recommend the n items with the highest scores.
+
+        Parameters
+        ----------
+        user : id, or list-like of ids
+            Raw user ids. A user not seen in training gets the most rated items (or an error with
+            ``unknown="raise"``).
+        n : int
+            Length of each list; fewer where the items run out.
+        exclude_seen : bool
+            Whether to leave out what the user has rated.
+
+        Returns
+        -------
+        DataFrame
+            Columns item, score (predicted rating, unclipped) and, where known, title; a first column user for a list
+            of users. Best first; ties by item id.
+
+        Raises
+        ------
+        InputError
+            If n is not a positive integer, or a user is unknown and the policy is "raise".
+        """
+        self._check_fitted()
+        check_number("n", n, minimum=1, integer=True)
+        if not pd.api.types.is_list_like(user):
+            return self.recommend([user], n, exclude_seen=exclude_seen).drop(columns="user")
+        users = list(user)
+        codes = self.user_codes(users)
+        if self.unknown == "raise" and (codes == UNKNOWN).any():
+            raise InputError(f"user {users[int(np.argmin(codes))]!r} was not seen in training (unknown='raise')")
+        tables = [self._table(*best) for best in self._lists(codes, n, exclude_seen)]
+        tables.append(self._table(_NO_CODES, _NO_CODES))  # gives the columns where there are no users
+        whole = pd.concat(tables, ignore_index=True)
+        whole.insert(0, "user", np.repeat(_as_column(users), [len(table) for table in tables[:-1]]))
+        return whole
+
+    def user_codes(self, users: Any) -> NDArray[Any]:
+        """Return the row of each raw user id, shape (n,); −1 for one that was not seen in training."""
+        self._check_fitted()
+        return _known(self._encoder.users.transform(users), self._ratings.user_counts)
+
+    def _lists(self, codes: NDArray[Any], n: int, exclude_seen: bool) -> list[tuple[NDArray[Any], NDArray[Any]]]:
+        W, _ = self._with_average_rows()
+        seen = rows_of(self._ratings.by_user, codes) if exclude_seen else None
+        # An item without ratings has no factors of its own and is never recommended.
+        lists = list(top_n(W[codes], self._factors.H, n, seen=seen, allowed=self._ratings.item_counts > 0))
+        popular = most_rated(self._ratings, n)
+        for place in np.flatnonzero(codes == UNKNOWN):
+            lists[place] = popular, self._factors.H[popular] @ W[UNKNOWN]
+        return lists
+
+    def _table(self, items: NDArray[Any], scores: NDArray[Any]) -> pd.DataFrame:
+        table = pd.DataFrame({"item": self.item_ids_[items], "score": scores.astype(np.float64)})
+        if self.items_ is not None and "title" in self.items_:
+            table["title"] = self.items_["title"].to_numpy()[items]
+        return table
+
+    def _with_average_rows(self) -> tuple[NDArray[Any], NDArray[Any]]:
+        """W and H with one more row each, the average of the trained rows, where code −1 points to."""
+        sides = ((self._factors.W, self._ratings.user_counts), (self._factors.H, self._ratings.item_counts))
+        W, H = (np.vstack([side, side[counts > 0].mean(axis=0)]) for side, counts in sides)
+        return W, H
+
+    @property
+    def W_(self) -> NDArray[Any]:
+        """User factors, shape (n_users, k)."""
+        return self._fitted_factors().W[:, : self.n_components]
+
+    @property
+    def H_(self) -> NDArray[Any]:
+        """Item factors, shape (n_items, k)."""
+        return self._fitted_factors().H[:, : self.n_components]
+
+    @property
+    def user_bias_(self) -> NDArray[Any]:
+        """Non-negative user biases, shape (n_users,), in the unit of the ratings; zeros without `biases`."""
+        return self._fitted_factors().W[:, self.n_components] if self.biases else np.zeros(len(self.W_))
+
+    @property
+    def item_bias_(self) -> NDArray[Any]:
+        """Non-negative item biases, shape (n_items,), in the unit of the ratings; zeros without `biases`."""
+        return self._fitted_factors().H[:, self.n_components + 1] if self.biases else np.zeros(len(self.H_))
+
+    @property
+    def user_ids_(self) -> NDArray[Any]:
+        """Raw user ids, sorted, shape (n_users,)."""
+        self._check_fitted()
+        return self._encoder.users.classes_
+
+    @property
+    def item_ids_(self) -> NDArray[Any]:
+        """Raw item ids, sorted, shape (n_items,)."""
+        self._check_fitted()
+        return self._encoder.items.classes_
+
+    def _fitted_factors(self) -> Factors:
+        self._check_fitted()
+        return self._factors
+
+    def _check_fitted(self) -> None:
+        if not hasattr(self, "_factors"):
+            raise InputError(f"this {type(self).__name__} is not fitted yet: call fit first")
+
+    def save(self, path: str | Path) -> None:
+        """Write the fitted model to one .npz file: factors, id maps, training ratings, titles, parameters, history.
+
+        Parameters
+        ----------
+        path : str or Path
+            An existing file is replaced in one step; a crash leaves the old one.
+        """
+        self._check_fitted()
+        arrays = {
+            "W": self._factors.W,
+            "H": self._factors.H,
+            "user_ids": storable(self.user_ids_),
+            "item_ids": storable(self.item_ids_),
+            "ratings_users": self._ratings.users,
+            "ratings_items": self._ratings.items,
+            "ratings_values": self._ratings.values,
+            "history": np.array(self.history_.records, dtype=np.float64),
+            **_item_arrays(self.items_),
+        }
+        header = {
+            "package_version": __version__,
+            "params": _storable_params(self.get_params()),
+            "events": self.history_.events,
+            **{name: getattr(self, name) for name in SAVED_NUMBERS},
+        }
+        save_arrays(path, arrays, header)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Read a model that `save` wrote; it predicts and recommends the same bits.
+
+        Raises
+        ------
+        InputError
+            If the file is missing, damaged, of a newer version, or no model.
+        """
+        arrays, header = load_arrays(path)
+        model = cls(**_restored_params(header["params"]))
+        for name in SAVED_NUMBERS:
+            value = header[name]
+            setattr(model, name, tuple(value) if isinstance(value, list) else value)
+        model._factors = Factors(arrays["W"], arrays["H"], model.biases)
+        ids = (LabelEncoder(unknown="code").fit(arrays[name]) for name in ("user_ids", "item_ids"))
+        model._encoder = PairEncoder(*ids)
+        triples = (arrays["ratings_users"], arrays["ratings_items"], arrays["ratings_values"])
+        model._ratings = Ratings(*triples, len(arrays["W"]), len(arrays["H"]))
+        model.items_ = _item_frame(arrays)
+        records = [EpochRecord(int(row[0]), *row[1:]) for row in arrays["history"].tolist()]
+        model.history_ = TrainingHistory(records, header["events"])
+        return model
+
+
+_NO_CODES = np.arange(0)
+
+
+def _as_column(ids: list[Any]) -> NDArray[Any]:
+    """Ids as an array in which mixed types keep their own."""
+    column = np.empty(len(ids), dtype=object)
+    column[:] = ids
+    return column
+
+
+def _known(codes: NDArray[Any], counts: NDArray[Any]) -> NDArray[Any]:
+    """Treat a row that exists but has no rating like one that does not exist."""
+    return np.where(np.append(counts, 0)[codes] > 0, codes, UNKNOWN)
+
+
+def _storable_params(params: dict[str, Any]) -> dict[str, Any]:
+    """Parameters as JSON: a solver object as its name and fields; callbacks and generators stay behind."""
+    kept = {name: value for name, value in params.items() if name != "callbacks"}
+    if is_dataclass(kept["solver"]) and not isinstance(kept["solver"], type):
+        kept["solver"] = {"name": kept["solver"].name, **asdict(kept["solver"])}  # type: ignore[attr-defined]
+    if isinstance(kept["random_state"], np.random.Generator):
+        kept["random_state"] = None
+    return kept
+
+
+def _restored_params(params: dict[str, Any]) -> dict[str, Any]:
+    restored = {name: tuple(value) if isinstance(value, list) else value for name, value in params.items()}
+    if isinstance(restored["solver"], dict):
+        fields = dict(restored["solver"])
+        restored["solver"] = SOLVERS[fields.pop("name")](**fields)
+    return restored
+
+
+def _item_arrays(items: pd.DataFrame | None) -> dict[str, NDArray[Any]]:
+    """Columns of the item table as text arrays (missing years become empty text)."""
+    if items is None:
+        return {}
+    return {f"items_{name}": items[name].astype("string").fillna("").to_numpy(dtype=np.str_) for name in items}
+
+
+def _item_frame(arrays: dict[str, NDArray[Any]]) -> pd.DataFrame | None:
+    columns = {name.removeprefix("items_"): array for name, array in arrays.items() if name.startswith("items_")}
+    if not columns:
+        return None
+    frame = pd.DataFrame({name: array.astype(object) for name, array in columns.items()})
+    if "year" in frame:
+        frame["year"] = pd.to_numeric(frame["year"].replace("", None)).astype("Int64")
+    return frame

@@ -1,0 +1,262 @@
+"""`NMF`, the estimator: factors behind the caller's own ids.
+
+Here is the learning side: parameters, checks, and the way from raw ratings to factors. What a fitted model can be asked
+is in `nmf_scratch.fitted`. Both follow scikit-learn's contract without depending on scikit-learn: the constructor
+stores, `fit` validates, what was learnt ends in an underscore.
+
+Ratings are divided by their mean before training, so that penalties and step sizes mean the same on a scale of 1–5 and
+of 0–100; the factors are scaled back afterwards, so that `W_ @ H_.T + user_bias_[:, None] + item_bias_` is in the unit
+of the ratings. `predict` clips to the rating scale; `recommend` sorts by the unclipped score.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import nullcontext
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from nmf_scratch._check import InputError, check_choice, check_number
+from nmf_scratch._progress import EpochProgress
+from nmf_scratch._random import SPLIT, RandomState, generator, random_key
+from nmf_scratch.data.pairs import encode, item_table
+from nmf_scratch.data.ratings import Ratings
+from nmf_scratch.factors import BIAS_LEVEL, scaled_start
+from nmf_scratch.fitted import UNKNOWN_POLICIES, FittedModel
+from nmf_scratch.objective import Objective
+from nmf_scratch.solvers import SOLVERS, Solver
+from nmf_scratch.training import Callback, FitResult, Monitor, Stopping, fit_factors
+
+Strength = float | tuple[float, float] | str
+
+MAX_COMPONENTS = 10_000
+"""More factors than this is a mistake: a slip of the keyboard would fill the memory."""
+
+
+class NMF(FittedModel):
+    """Non-negative matrix factorisation of observed ratings, r̂ = b_u + c_i + w_u · h_i with all parts ≥ 0.
+
+    Parameters
+    ----------
+    n_components : int
+        Number of latent factors k.
+    solver : str or Solver
+        A name in `nmf_scratch.solvers.SOLVERS`, or a solver with hyper-parameters of your own.
+    biases : bool
+        Whether to add a non-negative bias per user and per item.
+    alpha : float, (float, float) or "auto"
+        Penalty on the latent factors, of users and items alike or (users, items). "auto" is the solver's choice.
+    alpha_bias : float, (float, float) or "auto"
+        How firmly biases are held at a common level, in imagined ratings per user and item.
+    l1_ratio : float
+        Share of the penalty that is absolute (lasso) instead of squared (ridge), 0 … 1.
+    weighting : {"count", "plain"}
+        Whether the penalty of a row is multiplied by its number of ratings.
+    max_iter : int or "auto"
+        Number of epochs.
+    tol : float
+        Relative decrease of the objective per epoch below which a monotone solver stops; 0 runs all epochs.
+    early_stopping : bool
+        Hold out a part of the ratings, stop when their error no longer falls, and keep the best factors.
+    validation_fraction : float
+        Size of that part, between 0 and 1.
+    patience : int
+        Epochs without improvement before stopping.
+    rating_scale : "infer" or (float, float)
+        Range that predictions are clipped to; inferred from the training ratings by default.
+    unknown : {"bias", "mean", "raise"}
+        What to predict where the user or the item was not seen in training: as for an average user or item with the
+        other side's own factors and bias, the mean rating, or an error.
+    dtype : {"float32", "float64"}
+        Type of the factors.
+    n_threads : int, optional
+        Threads of parallel kernels (all by default); never changes the result.
+    random_state : int, Generator or None
+        Seed of the start and of random orders.
+    verbose : bool
+        Whether to show a progress bar.
+    callbacks : sequence of callable
+        Called as callback(record, factors) after each epoch; a true result stops the fit.
+
+    Attributes
+    ----------
+    W_, H_ : ndarray, shapes (n_users, k) and (n_items, k)
+        Latent factors, in √(unit of the ratings).
+    user_bias_, item_bias_ : ndarray, shapes (n_users,) and (n_items,)
+        Non-negative biases, in the unit of the ratings; zeros without `biases`.
+    user_ids_, item_ids_ : ndarray
+        Raw ids, sorted; row r of W_ belongs to ``user_ids_[r]``.
+    n_iter_ : int
+        Epochs run.
+    history_ : TrainingHistory
+        One record per epoch.
+    stop_reason_ : str
+        Why training ended; see `nmf_scratch.training`.
+    alpha_, alpha_bias_, max_iter_ : float or pair, float or pair, int
+        What "auto" was resolved to.
+    rating_scale_, mean_rating_ : (float, float), float
+        Of the training ratings.
+    key_ : int
+        Key of all random draws; ``random_state=key_`` repeats the fit.
+
+    Examples
+    --------
+    >>> from nmf_scratch import NMF
+    >>> pairs = [("ann", "dune"), ("ann", "solaris"), ("bob", "dune"), ("bob", "emma"), ("eve", "emma")]
+    >>> model = NMF(n_components=2, random_state=0).fit(pairs, [5, 4, 4, 1, 2])
+    >>> model.predict([("eve", "dune"), ("a stranger", "emma")]).shape
+    (2,)
+    >>> list(model.recommend("eve", n=1).columns)
+    ['item', 'score']
+    """
+
+    def __init__(
+        self,
+        n_components: int = 40,
+        *,
+        solver: str | Solver = "sgd",
+        biases: bool = True,
+        alpha: Strength = "auto",
+        alpha_bias: Strength = "auto",
+        l1_ratio: float = 0.0,
+        weighting: str = "count",
+        max_iter: int | str = "auto",
+        tol: float = 1e-4,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        patience: int = 5,
+        rating_scale: str | tuple[float, float] = "infer",
+        unknown: str = "bias",
+        dtype: str = "float32",
+        n_threads: int | None = None,
+        random_state: RandomState = None,
+        verbose: bool = False,
+        callbacks: Sequence[Callback] = (),
+    ) -> None:
+        self.n_components = n_components
+        self.solver = solver
+        self.biases = biases
+        self.alpha = alpha
+        self.alpha_bias = alpha_bias
+        self.l1_ratio = l1_ratio
+        self.weighting = weighting
+        self.max_iter = max_iter
+        self.tol = tol
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.patience = patience
+        self.rating_scale = rating_scale
+        self.unknown = unknown
+        self.dtype = dtype
+        self.n_threads = n_threads
+        self.random_state = random_state
+        self.verbose = verbose
+        self.callbacks = callbacks
+
+    def fit(self, X: Any, y: ArrayLike | None = None) -> Self:
+        """Learn factors from observed ratings.
+
+        Parameters
+        ----------
+        X : DataFrame, array_like, Dataset or Ratings
+            (user, item) pairs of shape (n, 2) in raw ids, or data that holds the ratings too. With a `Dataset` the
+            model also learns the titles.
+        y : array_like of float, shape (n,)
+            Ratings ≥ 0, where X does not hold them.
+
+        Returns
+        -------
+        NMF
+            Itself, fitted.
+
+        Raises
+        ------
+        InputError
+            On parameters or data that cannot be used.
+        """
+        solver, objective, stopping = self._problem()
+        self._encoder, self._ratings = encode(X, y)
+        self.items_ = item_table(X, self._encoder.items.classes_)
+        self.key_ = random_key(self.random_state)
+        self._learn_scale()
+        result = self._train(solver, objective, stopping)
+        self._factors = result.factors.in_unit(self.mean_rating_ or 1.0)
+        self.history_, self.stop_reason_ = result.history, result.stop_reason
+        self.n_iter_ = result.history.records[-1].epoch
+        return self
+
+    def epochs(self) -> int:
+        """Return the number of epochs that `fit` may run, "auto" resolved."""
+        return self._problem()[2].max_iter
+
+    def _problem(self) -> tuple[Solver, Objective, Stopping]:
+        """Validate the parameters and resolve "auto"."""
+        check_number("n_components", self.n_components, minimum=1, maximum=MAX_COMPONENTS, integer=True)
+        check_number("validation_fraction", self.validation_fraction, minimum=0.0, maximum=0.5, exclusive=True)
+        check_choice("unknown", self.unknown, UNKNOWN_POLICIES)
+        check_choice("dtype", self.dtype, ("float32", "float64"))
+        solver = self._solver()
+        defaults = solver.defaults
+        self.alpha_ = defaults.alpha if self.alpha == "auto" else self.alpha
+        self.alpha_bias_ = defaults.alpha_bias if self.alpha_bias == "auto" else self.alpha_bias
+        self.max_iter_ = defaults.max_iter if self.max_iter == "auto" else self.max_iter
+        sides = _both_sides("alpha", self.alpha_), _both_sides("alpha_bias", self.alpha_bias_)
+        objective = Objective(*sides, BIAS_LEVEL, l1_ratio=self.l1_ratio, weighting=self.weighting)
+        return solver, objective, Stopping(self.max_iter_, self.tol, self.patience)  # type: ignore[arg-type]
+
+    def _solver(self) -> Solver:
+        if isinstance(self.solver, str):
+            check_choice("solver", self.solver, SOLVERS)
+            return SOLVERS[self.solver]()
+        if not isinstance(self.solver, tuple(SOLVERS.values())):
+            raise InputError(f"solver must be a name or a solver object, got {self.solver!r}")
+        return self.solver
+
+    def _learn_scale(self) -> None:
+        values = self._ratings.values
+        self.mean_rating_ = float(values.mean(dtype=np.float64))
+        inferred = (float(values.min()), float(values.max()))
+        self.rating_scale_ = inferred if self.rating_scale == "infer" else _checked_scale(self.rating_scale, inferred)
+
+    def _train(self, solver: Solver, objective: Objective, stopping: Stopping) -> FitResult:
+        unit = self.mean_rating_ or 1.0
+        scaled = self._ratings.with_values(self._ratings.values / np.float32(unit))
+        train, valid = self._hold_out(scaled) if self.early_stopping else (scaled, None)
+        start = scaled_start(train, self.n_components, biases=self.biases, dtype=self.dtype, key=self.key_)
+        bar = EpochProgress(stopping.max_iter, f"{solver.name}, k = {self.n_components}") if self.verbose else None
+        with bar or nullcontext():
+            monitor = Monitor(unit=unit, callbacks=(*self.callbacks, *([bar] if bar else [])))
+            return fit_factors(
+                train, start, solver, objective, stopping,
+                valid=valid, monitor=monitor, key=self.key_, n_threads=self.n_threads,
+            )  # fmt: skip
+
+    def _hold_out(self, ratings: Ratings) -> tuple[Ratings, Ratings]:
+        n_valid = round(self.validation_fraction * len(ratings))
+        if not 0 < n_valid < len(ratings):
+            raise InputError(f"early_stopping needs more than {len(ratings)} ratings to hold out a validation part")
+        order = generator(self.key_, SPLIT).permutation(len(ratings))
+        return ratings.take(order[n_valid:]), ratings.take(order[:n_valid])
+
+
+def _both_sides(name: str, strength: Any) -> tuple[float, float]:
+    """Read one strength for both sides, or a pair (users, items)."""
+    pair = strength if isinstance(strength, (tuple, list)) else (strength, strength)
+    if len(pair) != 2:
+        raise InputError(f"{name} must be a number, a pair (users, items) or 'auto', got {strength!r}")
+    for value in pair:
+        check_number(name, value, minimum=0.0)
+    return float(pair[0]), float(pair[1])
+
+
+def _checked_scale(scale: Any, inferred: tuple[float, float]) -> tuple[float, float]:
+    """Read a pair (lo, hi) that holds all training ratings."""
+    if not isinstance(scale, (tuple, list)) or len(scale) != 2:
+        raise InputError(f"rating_scale must be 'infer' or a pair (lowest, highest), got {scale!r}")
+    for bound in scale:
+        check_number("rating_scale", bound)
+    if not scale[0] <= inferred[0] <= inferred[1] <= scale[1]:
+        raise InputError(f"rating_scale={scale!r} must hold all ratings, which span {inferred}")
+    return float(scale[0]), float(scale[1])
