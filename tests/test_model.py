@@ -123,6 +123,8 @@ class TestInput:
             ({"n_components": 2.5}, "got 2.5"),
             ({"solver": "sdg"}, r"solver='sdg' is unknown \(did you mean 'sgd'\?\); choose one of: mu, sgd"),
             ({"solver": 3}, "solver must be a name or a solver object, got 3"),
+            ({"loss": 1.0}, "solver 'sgd' cannot minimise loss=1.0; these can: mu"),
+            ({"loss": 3.0}, "loss must be a finite number >= 0 and <= 2, got 3.0"),
             ({"alpha": -1.0}, "alpha must be a finite number >= 0, got -1.0"),
             ({"alpha": (1.0, 2.0, 3.0)}, r"alpha must be a number, a pair \(users, items\) or 'auto'"),
             ({"alpha_bias": "strong"}, "alpha_bias must be a finite number >= 0, got 'strong'"),
@@ -143,6 +145,17 @@ class TestInput:
         estimator = NMF(**parameters)  # the constructor only stores
         with pytest.raises(InputError, match=message):
             estimator.fit(X, Y)
+
+    @pytest.mark.parametrize("loss", [1.5, 1.0, 0.0])
+    def test_other_divergences_where_the_solver_can(self, loss):
+        fitted = NMF(3, solver="mu", loss=loss, random_state=0).fit(X, Y)
+        frame = fitted.history_.to_frame()
+        assert frame["objective"].iloc[-1] < frame["objective"].iloc[0]
+        assert np.isfinite(fitted.predict(X)).all()
+
+    def test_ratings_of_zero_have_no_itakura_saito_divergence(self):
+        with pytest.raises(InputError, match="has no value at a rating of 0: use a loss above 0"):
+            NMF(2, solver="mu", loss=0.0).fit([("a", 1), ("b", 2)], [0, 3])
 
     def test_per_side_penalties(self):
         weak, strong = (NMF(3, alpha=(0.01, alpha), random_state=0).fit(X, Y) for alpha in (0.01, 1.0))

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from problems import EMPTY_ITEM, EMPTY_USER, OBJECTIVES, dense, naive_sides, small_ratings
@@ -5,7 +7,7 @@ from reference import problem as naive
 
 from nmf_scratch import InputError
 from nmf_scratch.factors import Factors, scaled_start
-from nmf_scratch.objective import Objective, residuals
+from nmf_scratch.objective import Objective, divergence
 
 
 @pytest.fixture(params=OBJECTIVES)
@@ -13,17 +15,24 @@ def objective(request):
     return OBJECTIVES[request.param]
 
 
+BETAS = [2.0, 1.5, 1.0, 0.5, 0.0]
+
+
+@pytest.mark.parametrize("beta", BETAS)
 @pytest.mark.parametrize("biases", [True, False])
-def test_value_equals_the_dense_twin(objective, biases):
+def test_value_equals_the_dense_twin(objective, biases, beta):
+    objective = replace(objective, loss=beta)
     ratings = small_ratings(1)
     factors = scaled_start(ratings, 3, biases=biases, dtype="float64", key=1)
-    expected = naive.objective(dense(ratings), factors.W, factors.H, naive_sides(objective, ratings, factors))
+    expected = naive.objective(dense(ratings), factors.W, factors.H, naive_sides(objective, ratings, factors), beta)
     assert objective.value(ratings, factors) == pytest.approx(expected, rel=1e-12)
 
 
+@pytest.mark.parametrize("beta", BETAS)
 @pytest.mark.parametrize("side", [0, 1])
 @pytest.mark.parametrize("biases", [True, False])
-def test_gradient_equals_finite_differences(objective, biases, side):
+def test_gradient_equals_finite_differences(objective, biases, side, beta):
+    objective = replace(objective, loss=beta)
     ratings = small_ratings(2)
     factors = scaled_start(ratings, 3, biases=biases, dtype="float64", key=2)
     matrix, frozen = (factors.W, factors.H)[side], factors.columns[side].frozen
@@ -73,11 +82,17 @@ def test_rows_without_ratings_do_not_disturb_the_judge():
     assert OBJECTIVES["count"].kkt_residual(ratings, factors) == pytest.approx(before, rel=0.02)
 
 
-def test_residuals_are_ratings_minus_products():
-    ratings = small_ratings(5)
-    factors = scaled_start(ratings, 4, dtype="float64", key=5)
-    expected = dense(ratings) - factors.W @ factors.H.T
-    np.testing.assert_allclose(residuals(ratings, factors), expected[ratings.users, ratings.items], atol=1e-12)
+@pytest.mark.parametrize("beta", BETAS)
+def test_a_divergence_is_zero_at_the_rating_and_positive_beside_it(beta):
+    ratings = np.array([0.5, 1.0, 3.0])
+    np.testing.assert_allclose(divergence(ratings, ratings, beta), 0, atol=1e-12)
+    assert (divergence(ratings, ratings * 1.3, beta) > 0).all()
+    assert (divergence(ratings, ratings * 0.7, beta) > 0).all()
+
+
+def test_ratings_of_zero_have_a_finite_divergence_above_beta_zero():
+    np.testing.assert_allclose(divergence(np.zeros(1), np.array([0.4]), 1.0), 0.4)
+    assert np.isfinite(divergence(np.zeros(1), np.array([0.4]), 0.5)).all()
 
 
 @pytest.mark.parametrize(

@@ -44,6 +44,9 @@ class NMF(FittedModel):
         Number of latent factors k.
     solver : str or Solver
         A name in `nmf_scratch.solvers.SOLVERS`, or a solver with hyper-parameters of your own.
+    loss : float
+        β of the β-divergence to minimise: 2 is squared error, 1 Kullback–Leibler, 0 Itakura–Saito. What a solver can
+        do, it declares in `losses`.
     biases : bool
         Whether to add a non-negative bias per user and per item.
     alpha : float, (float, float) or "auto"
@@ -117,6 +120,7 @@ class NMF(FittedModel):
         n_components: int = 40,
         *,
         solver: str | Solver = "sgd",
+        loss: float = 2.0,
         biases: bool = True,
         alpha: Strength = "auto",
         alpha_bias: Strength = "auto",
@@ -137,6 +141,7 @@ class NMF(FittedModel):
     ) -> None:
         self.n_components = n_components
         self.solver = solver
+        self.loss = loss
         self.biases = biases
         self.alpha = alpha
         self.alpha_bias = alpha_bias
@@ -197,13 +202,15 @@ class NMF(FittedModel):
         check_number("validation_fraction", self.validation_fraction, minimum=0.0, maximum=0.5, exclusive=True)
         check_choice("unknown", self.unknown, UNKNOWN_POLICIES)
         check_choice("dtype", self.dtype, ("float32", "float64"))
+        check_number("loss", self.loss, minimum=0.0, maximum=2.0)
         solver = self._solver()
+        self._check_loss(solver)
         defaults = solver.defaults
         self.alpha_ = defaults.alpha if self.alpha == "auto" else self.alpha
         self.alpha_bias_ = defaults.alpha_bias if self.alpha_bias == "auto" else self.alpha_bias
         self.max_iter_ = defaults.max_iter if self.max_iter == "auto" else self.max_iter
         sides = _both_sides("alpha", self.alpha_), _both_sides("alpha_bias", self.alpha_bias_)
-        objective = Objective(*sides, BIAS_LEVEL, l1_ratio=self.l1_ratio, weighting=self.weighting)
+        objective = Objective(*sides, BIAS_LEVEL, l1_ratio=self.l1_ratio, weighting=self.weighting, loss=self.loss)
         return solver, objective, Stopping(self.max_iter_, self.tol, self.patience)  # type: ignore[arg-type]
 
     def _solver(self) -> Solver:
@@ -214,8 +221,18 @@ class NMF(FittedModel):
             raise InputError(f"solver must be a name or a solver object, got {self.solver!r}")
         return self.solver
 
+    def _check_loss(self, solver: Solver) -> None:
+        """Refuse a divergence that the solver cannot minimise, and name the solvers that can."""
+        able = [name for name, other in SOLVERS.items() if other.losses[0] <= self.loss <= other.losses[1]]
+        if solver.name not in able:
+            raise InputError(f"solver {solver.name!r} cannot minimise loss={self.loss}; these can: {', '.join(able)}")
+
     def _learn_scale(self) -> None:
         values = self._ratings.values
+        if self.loss == 0 and (values == 0).any():
+            raise InputError(
+                "loss=0 (Itakura-Saito) has no value at a rating of 0: use a loss above 0, or shift the scale"
+            )
         self.mean_rating_ = float(values.mean(dtype=np.float64))
         inferred = (float(values.min()), float(values.max()))
         self.rating_scale_ = inferred if self.rating_scale == "infer" else _checked_scale(self.rating_scale, inferred)

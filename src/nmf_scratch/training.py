@@ -30,7 +30,7 @@ from nmf_scratch._jit import threads
 from nmf_scratch.data.ratings import Ratings
 from nmf_scratch.factors import Factors, scaled_start
 from nmf_scratch.metrics import rmse
-from nmf_scratch.objective import Objective, residuals
+from nmf_scratch.objective import Objective
 from nmf_scratch.solvers import Solver, State
 
 if TYPE_CHECKING:
@@ -237,9 +237,9 @@ class _Run:
 
     def look(self, epoch: int) -> EpochRecord:
         """Judge the factors as they are."""
-        errors = residuals(self.train, self.factors)
-        objective = self.objective.value_from(errors, self.train, self.factors)
-        train_rmse = self.monitor.unit * float(np.sqrt(np.mean(errors**2)))
+        predictions = self.factors.predict(self.train.users, self.train.items)
+        objective = self.objective.value_from(predictions, self.train, self.factors)
+        train_rmse = self.monitor.unit * rmse(self.train.values, predictions)
         kkt = self._kkt() if self.monitor.kkt or epoch == 0 else np.nan
         return EpochRecord(epoch, self.seconds, objective, train_rmse, self._valid_rmse(), kkt)
 

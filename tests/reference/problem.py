@@ -21,10 +21,18 @@ def side_terms(k, free_bias, n_columns, bias_level, l1_ratio):
     return rho, centre
 
 
-def objective(R, W, H, sides):
+def divergence(r, p, beta):
+    """β-divergence of one rating r and its prediction p, by the textbook's cases."""
+    if beta == 1:
+        return (r * np.log(r / p) if r > 0 else 0.0) - r + p
+    if beta == 0:
+        return r / p - np.log(r / p) - 1
+    return r**beta / (beta * (beta - 1)) + p**beta / beta - r * p ** (beta - 1) / (beta - 1)
+
+
+def objective(R, W, H, sides, beta=2.0):
     """f(W, H); `sides` holds (λ, ρ, m) of W and of H."""
-    error = np.where(np.isnan(R), 0.0, R - W @ H.T)
-    total = 0.5 * np.sum(error**2)
+    total = sum(divergence(R[u, i], W[u] @ H[i], beta) for u, i in np.argwhere(~np.isnan(R)))
     for X, (lam, rho, centre) in zip((W, H), sides, strict=True):
         total += np.sum(lam * (0.5 * (1 - rho) * (X - centre) ** 2 + rho * X))
     return total

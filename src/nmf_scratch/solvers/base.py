@@ -48,6 +48,8 @@ class Solver(Protocol):
         Whether the updates follow a random order (then a step size exists, and `state["step_scale"]` scales it).
     parallel : bool
         Whether an epoch uses several threads (its result never depends on how many).
+    losses : tuple of float
+        Smallest and largest β of the β-divergences it can minimise; (2, 2) is squared error only.
     defaults : Defaults
         What "auto" stands for.
     """
@@ -56,6 +58,7 @@ class Solver(Protocol):
     monotone: ClassVar[bool]
     stochastic: ClassVar[bool]
     parallel: ClassVar[bool]
+    losses: ClassVar[tuple[float, float]]
     defaults: ClassVar[Defaults]
 
     def start(self, train: Ratings, factors: Factors, objective: Objective, *, key: int, max_iter: int) -> State:

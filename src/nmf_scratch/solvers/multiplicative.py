@@ -4,17 +4,20 @@ Idea: split the gradient of each factor entry into what pulls it up and what pus
 multiply the entry by their ratio. Non-negativity is then free: a product of non-negative numbers. For user u,
 
     r̂_ui  = w_u · h_i                                                    for i in Ω_u               (MU.1)
-    num_f = Σ_i∈Ω_u r_ui h_if + λ_uf (1−ρ) m_f                                                      (MU.2)
-    den_f = Σ_i∈Ω_u r̂_ui h_if + λ_uf ((1−ρ) w_uf + ρ)                                               (MU.3)
-    w_uf ← w_uf · num_f / den_f                                                                     (MU.4)
+    num_f = Σ_i∈Ω_u r_ui r̂_ui^(β−2) h_if + λ_uf (1−ρ) m_f                                           (MU.2)
+    den_f = Σ_i∈Ω_u r̂_ui^(β−1) h_if + λ_uf ((1−ρ) w_uf + ρ)                                         (MU.3)
+    w_uf ← w_uf · (num_f / den_f)^γ                                                                 (MU.4)
 
-and the same for every item with the roles swapped (λ, ρ and m are the penalty's, see `nmf_scratch.objective`).
+and the same for every item with the roles swapped (λ, ρ, m and β are the problem's, see `nmf_scratch.objective`;
+squared error is β = 2). The exponent γ is what the proof of monotonicity allows: 1/(3−β) for a column with a ridge
+(Tan & Févotte 2013), else 1 for β ≥ 1 and 1/(2−β) below (Févotte & Idier 2011). For squared error it is always 1.
 Derived in docs/multiplicative-updates.md.
 
 The rows of one side do not depend on each other, so a half-step is one parallel loop over rows. The two sides must
 *alternate*: (MU.4) minimises an upper bound of the objective in which the other side is fixed, so the objective never
 increases only if H is updated with the new W. (Updating both from the same residuals, as some libraries do, loses the
-proof.) With `weighting="count"` (MU.4) is the single-element rule of Luo et al. (2014, IEEE TII 10(2)), alternated.
+proof.) With `weighting="count"` the formula is the single-element rule of Luo et al. (2014, IEEE TII 10(2)), which
+updates both sides at once where this one alternates.
 
 Cost: O(n_ratings · k) per half-step. Entries that reach zero stay there, and the tail of convergence is slow; what
 it has is simplicity: no step size, and an objective that never goes up.
@@ -29,10 +32,10 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from nmf_scratch._jit import parallel_kernel
+from nmf_scratch._jit import kernel, parallel_kernel
 from nmf_scratch.data.ratings import Compressed, Ratings
 from nmf_scratch.factors import Columns, Factors
-from nmf_scratch.objective import Objective, Penalty
+from nmf_scratch.objective import FLOOR, Objective, Penalty
 from nmf_scratch.solvers.base import Defaults, State, in_dtype_of
 
 
@@ -44,11 +47,13 @@ class MultiplicativeUpdates:
     monotone: ClassVar[bool] = True
     stochastic: ClassVar[bool] = False
     parallel: ClassVar[bool] = True
-    defaults: ClassVar[Defaults] = Defaults(alpha=0.02, alpha_bias=4.0, max_iter=100)
+    losses: ClassVar[tuple[float, float]] = (0.0, 2.0)
+    defaults: ClassVar[Defaults] = Defaults(alpha=0.03, alpha_bias=16.0, max_iter=200)
 
     def start(self, train: Ratings, factors: Factors, objective: Objective, *, key: int, max_iter: int) -> State:
         """Prepare both views and penalties; nothing here is random or scheduled."""
         penalty_W, penalty_H = objective.penalties(train, factors)
+        number = factors.W.dtype.type
         return {
             "W": factors.W,
             "H": factors.H,
@@ -57,17 +62,38 @@ class MultiplicativeUpdates:
             "penalty_W": penalty_W,
             "penalty_H": penalty_H,
             "columns": factors.columns,
+            "loss": (number(objective.loss), number(FLOOR)),
+            "exponents": tuple(number(gamma) for gamma in exponents(objective)),
         }
 
     def epoch(self, state: State) -> None:
         """Update every user row, then every item row against the new user rows."""
         columns_W, columns_H = state["columns"]
-        multiply_rows(state["by_user"], state["W"], state["H"], state["penalty_W"], columns_W)
-        multiply_rows(state["by_item"], state["H"], state["W"], state["penalty_H"], columns_H)
+        W, H, loss, exponents = state["W"], state["H"], state["loss"], state["exponents"]
+        multiply_rows(state["by_user"], W, H, state["penalty_W"], columns_W, *loss, exponents)
+        multiply_rows(state["by_item"], H, W, state["penalty_H"], columns_H, *loss, exponents)
+
+
+def exponents(objective: Objective) -> tuple[float, float]:
+    """Return γ of (MU.4) for latent and for bias columns."""
+    beta = objective.loss
+    free = 1.0 if beta >= 1 else 1 / (2 - beta)
+    with_ridge = 1 / (3 - beta)
+    latent_ridge = max(objective.alpha) * (1 - objective.l1_ratio)
+    return with_ridge if latent_ridge > 0 else free, with_ridge if max(objective.alpha_bias) > 0 else free
 
 
 @parallel_kernel
-def multiply_rows(view: Compressed, W: NDArray[Any], H: NDArray[Any], penalty: Penalty, columns: Columns) -> None:
+def multiply_rows(
+    view: Compressed,
+    W: NDArray[Any],
+    H: NDArray[Any],
+    penalty: Penalty,
+    columns: Columns,
+    beta: Any,
+    floor: Any,
+    exponents: tuple[Any, Any],
+) -> None:
     """Update each row of W in place, H fixed; called with the roles swapped it updates H.
 
     Parameters
@@ -79,6 +105,10 @@ def multiply_rows(view: Compressed, W: NDArray[Any], H: NDArray[Any], penalty: P
         Of the side of W.
     columns : Columns
         Layout of W.
+    beta, floor : float
+        Of the divergence, and the least prediction it is asked about; in the dtype of the factors, as all numbers here.
+    exponents : tuple of float
+        γ of latent and of bias columns.
     """
     indptr, indices, values = view
     _, free_bias, frozen = columns
@@ -89,17 +119,37 @@ def multiply_rows(view: Compressed, W: NDArray[Any], H: NDArray[Any], penalty: P
         numerator = np.zeros_like(w)
         denominator = ridge * w + lasso
         if free_bias >= 0:
-            numerator[free_bias] = penalty.bias_ridge * penalty.bias_level
-            denominator[free_bias] = penalty.bias_ridge * w[free_bias]
+            numerator[free_bias] = penalty.bias_ridge * penalty.bias_level  # (MU.2)
+            denominator[free_bias] = penalty.bias_ridge * w[free_bias]  # (MU.3)
         for p in range(indptr[u], indptr[u + 1]):
             h = H[indices[p]]
-            prediction = lasso - lasso  # zero in the dtype of the factors
+            up, down = pulls(values[p], dot(w, h), beta, floor)
             for f in range(len(w)):
-                prediction += w[f] * h[f]  # (MU.1)
-            for f in range(len(w)):
-                numerator[f] += values[p] * h[f]  # (MU.2)
-                denominator[f] += prediction * h[f]  # (MU.3)
+                numerator[f] += up * h[f]  # (MU.2)
+                denominator[f] += down * h[f]  # (MU.3)
         for f in range(len(w)):
-            # Where nothing pushes down the entry has no effect on the objective, and stays.
+            # Without anything that pushes down, a positive entry has no effect, and zero is locked: either stays.
             if f != frozen and denominator[f] > 0:
-                w[f] *= numerator[f] / denominator[f]  # (MU.4)
+                exponent = exponents[1] if f == free_bias else exponents[0]
+                ratio = numerator[f] / denominator[f]
+                w[f] *= ratio if exponent == 1 else ratio**exponent  # (MU.4)
+
+
+@kernel
+def dot(w: NDArray[Any], h: NDArray[Any]) -> Any:
+    """Return w · h, summed in the dtype of the factors."""
+    total = w[0] * h[0]
+    for f in range(1, len(w)):
+        total += w[f] * h[f]
+    return total  # (MU.1)
+
+
+@kernel
+def pulls(rating: Any, prediction: Any, beta: Any, floor: Any) -> tuple[Any, Any]:
+    """Return r r̂^(β−2) and r̂^(β−1), the weights with which one rating pulls up and pushes down."""
+    if beta == 2:
+        return rating, prediction
+    floored = max(prediction, floor)
+    if beta == 1:
+        return rating / floored, floored / floored
+    return rating * floored ** (beta - 2), floored ** (beta - 1)

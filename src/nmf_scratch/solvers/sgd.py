@@ -62,6 +62,7 @@ class SGD:
     monotone: ClassVar[bool] = False
     stochastic: ClassVar[bool] = True
     parallel: ClassVar[bool] = False
+    losses: ClassVar[tuple[float, float]] = (2.0, 2.0)
     defaults: ClassVar[Defaults] = Defaults(alpha=0.025, alpha_bias=8.0, max_iter=60)
 
     def __post_init__(self) -> None:
