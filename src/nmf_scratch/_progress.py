@@ -26,13 +26,15 @@ class EpochProgress:
     """
 
     def __init__(self, total: int, description: str) -> None:
+        console = Console(stderr=True)
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
             TextColumn("{task.fields[error]}"),
             TimeRemainingColumn(),
-            console=Console(stderr=True),
+            console=console,
+            disable=not console.is_terminal,
             transient=True,
         )
         self._task = self._progress.add_task(description, total=total, error="compiling kernels …")

@@ -1,0 +1,280 @@
+"""What the commands share: options, reading the data, the table of scores, and how mistakes end."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from nmf_scratch._check import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from nmf_scratch.data.dataset import Dataset
+    from nmf_scratch.model import NMF
+
+USER_MISTAKE, INTERRUPTED = 2, 130
+"""Exit codes."""
+
+FIRST_CHOICE, SECOND_CHOICE = "ml-100k", "demo"
+PREDEFINED = "u1-u5"
+
+stdout = Console()
+stderr = Console(stderr=True)
+
+DatasetOption = Annotated[
+    str | None,
+    typer.Option(
+        "--dataset",
+        "-d",
+        help="A name from `nmf-scratch data list`, or a ratings file, folder or zip.",
+        show_default="ml-100k, else demo",
+    ),
+]
+DataDirOption = Annotated[
+    Path | None,
+    typer.Option(help="Where datasets are kept.", show_default="$NMF_SCRATCH_DATA_DIR or ./data"),
+]
+ColumnsOption = Annotated[
+    str | None,
+    typer.Option(help="Columns of a ratings file, e.g. user=reader,item=isbn,rating=stars (names or positions)."),
+]
+ItemsOption = Annotated[
+    Path | None, typer.Option("--items", help="Table of the items of a ratings file, for their titles: id and title.")
+]
+SeparatorOption = Annotated[
+    str | None, typer.Option(help="Separator of a ratings file, \\t for tab.", show_default="guessed")
+]
+EncodingOption = Annotated[str, typer.Option(help="Encoding of a ratings file, e.g. latin-1.")]
+SolverOption = Annotated[str, typer.Option("--solver", "-s", help="Solver to train with.")]
+RankOption = Annotated[int, typer.Option("--n-components", "-k", help="Number of latent factors.")]
+AlphaOption = Annotated[float | None, typer.Option(help="Penalty on the factors.", show_default="the solver's")]
+AlphaBiasOption = Annotated[float | None, typer.Option(help="Penalty on the biases.", show_default="the solver's")]
+MaxIterOption = Annotated[int | None, typer.Option(help="Number of epochs.", show_default="the solver's")]
+SeedOption = Annotated[int, typer.Option(help="Seed of everything that is random.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on stdout instead of a table.")]
+RunsOption = Annotated[Path, typer.Option("--output", "-o", help="Folder that holds the runs.")]
+
+
+def run(app: typer.Typer) -> None:
+    """Run a command; end in one line and an exit code where the user made a mistake or pressed Ctrl-C."""
+    try:
+        code = app(standalone_mode=False)
+    except (InputError, OSError) as error:
+        _print_error(str(error))
+        code = USER_MISTAKE
+    except (KeyboardInterrupt, typer.Abort):
+        code = INTERRUPTED
+    except Exception as error:
+        code = _usage_error(error)
+    if code == INTERRUPTED:  # some versions of typer return it, others raise
+        note("interrupted")
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _usage_error(error: Exception) -> int:
+    """Print a mistake in the options as the option parser words it; anything else is a bug and keeps its traceback."""
+    if not hasattr(error, "format_message"):
+        raise error
+    message = error.format_message()
+    if not message.strip():  # nothing was asked for, and the help has been printed
+        return 0
+    _print_error(message)
+    return USER_MISTAKE
+
+
+def _print_error(message: str) -> None:
+    line = " ".join(message.split("\n"))
+    stderr.print(f"error: {line}", style="red", markup=False, highlight=False, soft_wrap=True)
+
+
+def run_alone(command: Callable[..., None]) -> None:
+    """Run one command as a program of its own: `python -m nmf_scratch.cli.train`."""
+    app = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
+    app.command()(command)
+    run(app)
+
+
+def note(text: str) -> None:
+    """Say something about the run on stderr, so that stdout stays for results."""
+    stderr.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def print_json(content: Any) -> None:
+    """Print plain JSON on stdout."""
+    sys.stdout.write(json.dumps(content, indent=2, ensure_ascii=False, default=str) + "\n")
+
+
+def read_dataset(
+    name: str | None,
+    *,
+    data_dir: Path | None = None,
+    columns: str | None = None,
+    separator: str | None = None,
+    encoding: str = "utf-8",
+    items: Path | None = None,
+) -> Dataset:
+    """Load the named dataset; with no name, ml-100k if it can be had, else demo, saying so."""
+    from nmf_scratch.data.movielens import DataUnavailable, load_dataset
+
+    options = {
+        "data_dir": data_dir,
+        "columns": parse_columns(columns),
+        "separator": separator and separator.replace("\\t", "\t"),
+        "encoding": encoding,
+        "items": items,
+        "report": note,
+    }
+    try:
+        dataset = load_dataset(name or FIRST_CHOICE, **options)  # type: ignore[arg-type]
+    except DataUnavailable as error:
+        if name is not None:
+            raise
+        note(f"Using the built-in {SECOND_CHOICE} data, whose ratings are invented, because {error}")
+        dataset = load_dataset(SECOND_CHOICE)
+    if dataset.n_duplicates:
+        note(f"{dataset.n_duplicates:,} repeated (user, item) pairs: the latest rating of each was kept")
+    return dataset
+
+
+def parse_columns(text: str | None) -> dict[str, str | int] | None:
+    """Read user=reader,item=3 as a mapping; whole numbers are positions."""
+    if text is None:
+        return None
+    pairs = [part.partition("=") for part in text.split(",")]
+    if not all(name.strip() and sign and column.strip() for name, sign, column in pairs):
+        raise InputError(f"--columns must read like user=reader,item=isbn,rating=stars, got {text!r}")
+    return {name.strip(): int(column) if column.strip().isdecimal() else column.strip() for name, _, column in pairs}
+
+
+def check_folds(folds: str) -> str:
+    """Refuse a --folds that no dataset could honour, before any is read."""
+    if folds != PREDEFINED and not (folds.isdecimal() and int(folds) >= 2):
+        raise InputError(f"--folds must be {PREDEFINED} or an integer of 2 or more, got {folds!r}")
+    return folds
+
+
+FoldsOption = Annotated[
+    str,
+    typer.Option(callback=check_folds, help="Number of random folds, or u1-u5 for the predefined folds of ml-100k."),
+]
+
+
+def make_splitter(folds: str, dataset: Dataset, seed: int) -> Any:
+    """Turn --folds into a splitter."""
+    from nmf_scratch.model_selection import KFold, PredefinedSplit
+
+    if folds != PREDEFINED:
+        return KFold(int(folds), shuffle=True, random_state=seed)
+    if dataset.test_fold is None:
+        raise InputError(f"--folds {PREDEFINED} needs ml-100k; {dataset.name} has no predefined folds: use --folds 5")
+    return PredefinedSplit(dataset.test_fold)
+
+
+def make_model(
+    solver: str, n_components: int, alpha: float | None, alpha_bias: float | None, max_iter: int | None, seed: int
+) -> NMF:
+    """Build the estimator that the options describe."""
+    from nmf_scratch._check import check_choice, check_number
+    from nmf_scratch.model import NMF
+    from nmf_scratch.solvers import SOLVERS
+
+    check_choice("solver", solver, SOLVERS)
+    check_number("seed", seed, minimum=0, integer=True)
+    model = NMF(
+        n_components,
+        solver=solver,
+        alpha="auto" if alpha is None else alpha,
+        alpha_bias="auto" if alpha_bias is None else alpha_bias,
+        max_iter="auto" if max_iter is None else max_iter,
+        random_state=seed,
+    )
+    model.epochs()  # refuses bad parameters now, not after minutes of reading and cross-validation
+    return model
+
+
+def changed(model: NMF, **parameters: Any) -> NMF:
+    """Return an unfitted model with the same parameters but these."""
+    return type(model)(**{**model.get_params(), **parameters})
+
+
+def score_all(model: NMF, dataset: Dataset, splitter: Any) -> dict[str, pd.DataFrame]:
+    """Cross-validate the baselines and the model on the same folds, with a progress bar."""
+    from nmf_scratch._progress import EpochProgress
+    from nmf_scratch.baselines import BASELINES
+    from nmf_scratch.evaluation import cross_validate
+
+    n_folds = splitter.get_n_splits()
+    scores = {name: cross_validate(baseline(), dataset, cv=splitter) for name, baseline in BASELINES.items()}
+    epochs = model.epochs()
+    with EpochProgress(n_folds * epochs, "cross-validation") as bar:
+
+        def on_fold(fold: int) -> None:
+            bar.reach((fold - 1) * epochs, f"fold {fold} of {n_folds}")
+
+        scores[model_name(model)] = cross_validate(
+            changed(model, callbacks=(bar,)), dataset, cv=splitter, on_fold=on_fold
+        )
+    return scores
+
+
+def model_name(model: NMF) -> str:
+    """Return how tables name the model."""
+    return f"NMF, {model.solver}, k = {model.n_components}"
+
+
+def summary(scores: dict[str, pd.DataFrame]) -> dict[str, dict[str, float]]:
+    """Mean and standard deviation over the folds, per model; of seconds the median, as the first fold compiles."""
+    return {
+        name: {
+            "rmse": float(table["rmse"].mean()),
+            "rmse_std": float(table["rmse"].std(ddof=1)),
+            "mae": float(table["mae"].mean()),
+            "mae_std": float(table["mae"].std(ddof=1)),
+            "median_fit_seconds": float(table["fit_seconds"].median()),
+            "median_predict_seconds": float(table["predict_seconds"].median()),
+        }
+        for name, table in scores.items()
+    }
+
+
+def new_table(title: str, **options: Any) -> Table:
+    """Return an empty table in the look of all commands: narrow, without a frame."""
+    look = {"box": box.SIMPLE_HEAD, "show_edge": False, "pad_edge": False, "collapse_padding": True}
+    return Table(title=title, title_justify="left", caption_justify="left", **{**look, **options})
+
+
+def score_table(scores: dict[str, pd.DataFrame], title: str) -> Table:
+    """Build the table of models, the best number of each column in bold."""
+    means = summary(scores)
+    table = new_table(title, caption="±: standard deviation over the folds; lower is better")
+    for column in ("model", "RMSE", "MAE", "fit, s"):
+        table.add_column(column, justify="left" if column == "model" else "right")
+    best = {metric: min(row[metric] for row in means.values()) for metric in ("rmse", "mae")}
+    for name, row in means.items():
+        cells = [_cell(row, metric, best[metric]) for metric in ("rmse", "mae")]
+        table.add_row(name, *cells, f"{row['median_fit_seconds']:.2f}")
+    return table
+
+
+def _cell(row: dict[str, float], metric: str, best: float) -> str:
+    text = f"{row[metric]:.4f} ± {row[metric + '_std']:.4f}"
+    return f"[bold]{text}[/bold]" if row[metric] == best else text
+
+
+def describe_line(dataset: Dataset) -> str:
+    """Return the one line that says what was loaded."""
+    ratings = dataset.ratings
+    n_users, n_items = ratings["user"].nunique(), ratings["item"].nunique()
+    density = len(ratings) / (n_users * n_items)
+    return (
+        f"{dataset.name}: {len(ratings):,} ratings of {n_items:,} items by {n_users:,} users ({density:.2%} observed)"
+    )

@@ -1,0 +1,261 @@
+"""`nmf-scratch train`: cross-validate, refit on everything, and leave a run folder to recommend from.
+
+A run folder holds
+
+    model.npz               the model refitted on all ratings
+    metrics.json            scores of the solver and the baselines, per fold and on average
+    history.csv             one line per epoch of the refit
+    history-validation.csv  the same for a fit that held as much out as a fold does
+    convergence.png         both, drawn
+    run.json                what reproduces it: arguments, seed, versions, hash of the data
+
+It is built under a temporary name and renamed when complete; `latest` then points to it. Whatever goes wrong on the
+way, a mistake, a bug or Ctrl-C, leaves nothing behind.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import os
+import platform
+import re
+import shlex
+import shutil
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nmf_scratch._check import InputError
+from nmf_scratch._version import __version__
+from nmf_scratch.cli._common import (
+    AlphaBiasOption,
+    AlphaOption,
+    ColumnsOption,
+    DataDirOption,
+    DatasetOption,
+    EncodingOption,
+    FoldsOption,
+    ItemsOption,
+    JsonOption,
+    MaxIterOption,
+    RankOption,
+    RunsOption,
+    SeedOption,
+    SeparatorOption,
+    SolverOption,
+    changed,
+    describe_line,
+    make_model,
+    make_splitter,
+    model_name,
+    note,
+    print_json,
+    read_dataset,
+    run_alone,
+    score_all,
+    score_table,
+    stdout,
+    summary,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from nmf_scratch._progress import EpochProgress
+    from nmf_scratch.data.dataset import Dataset
+    from nmf_scratch.model import NMF
+
+LATEST = "latest"
+RUNS = Path("runs")
+
+
+def train(
+    dataset: DatasetOption = None,
+    solver: SolverOption = "sgd",
+    n_components: RankOption = 20,
+    folds: FoldsOption = "5",
+    seed: SeedOption = 0,
+    alpha: AlphaOption = None,
+    alpha_bias: AlphaBiasOption = None,
+    max_iter: MaxIterOption = None,
+    columns: ColumnsOption = None,
+    separator: SeparatorOption = None,
+    encoding: EncodingOption = "utf-8",
+    items: ItemsOption = None,
+    data_dir: DataDirOption = None,
+    output: RunsOption = RUNS,
+    as_json: JsonOption = False,
+) -> None:
+    """Cross-validate a solver beside the baselines, refit it on all ratings, and save the run."""
+    options = {name: value for name, value in locals().items() if name not in ("output", "as_json")}
+    model = make_model(solver, n_components, alpha, alpha_bias, max_iter, seed)
+    data = read_dataset(
+        dataset, data_dir=data_dir, columns=columns, separator=separator, encoding=encoding, items=items
+    )
+    options["dataset"] = dataset or data.name  # what the default turned out to be
+    splitter = make_splitter(folds, data, seed)
+    note(describe_line(data))
+    with new_run(output, f"{data.name}-{solver}") as (partial, folder):
+        scores = score_all(model, data, splitter)
+        if not as_json:
+            stdout.print(score_table(scores, f"{data.name}, folds: {folds}"))
+        write_run(partial, model, data, scores, options)
+    if as_json:
+        print_json({"run": str(folder), "dataset": data.name, "mean": summary(scores)})
+    else:
+        note(f"saved to {folder} (see convergence.png)\nnext: {_next_command(data.ratings['user'].iloc[0], output)}")
+
+
+def _next_command(user: Any, output: Path) -> str:
+    """Word the command that recommends, in the way that this one was called."""
+    if "MAKELEVEL" in os.environ and output == RUNS:
+        return f"make recommend USER={shlex.quote(str(user))}"
+    where = "" if output == RUNS else f" --output {shlex.quote(str(output))}"
+    return f"nmf-scratch recommend{where} {shlex.quote(str(user))}"
+
+
+# --- the run folder -------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def new_run(runs: Path, label: str) -> Iterator[tuple[Path, Path]]:
+    """Reserve a run folder before the work, and keep it only if the work succeeds.
+
+    Parameters
+    ----------
+    runs : Path
+        Folder of all runs; made if need be.
+    label : str
+        What the name of the run begins with; the time follows.
+
+    Yields
+    ------
+    partial, final : Path
+        Where to write within the block, and what that is called after it.
+    """
+    plain = re.sub(r"[^\w.]+", "-", label)
+    partial, final = _reserve(runs, f"{plain}-{time.strftime('%Y%m%d-%H%M%S')}")
+    try:
+        yield partial, final
+        partial.rename(final)
+    except BaseException:
+        shutil.rmtree(partial)
+        raise
+    _point_latest(runs, final.name)
+
+
+def _reserve(runs: Path, name: str) -> tuple[Path, Path]:
+    """Make a temporary folder for a name that no finished or running run has."""
+    names = itertools.chain([name], (f"{name}-{number}" for number in itertools.count(2)))
+    places = ((runs / f".{name}.partial", runs / name) for name in names)
+    try:
+        runs.mkdir(parents=True, exist_ok=True)
+        partial, final = next(pair for pair in places if not any(place.exists() for place in pair))
+        partial.mkdir()
+    except OSError as error:
+        raise InputError(f"cannot write to --output {str(runs)!r} ({error.strerror}); name another folder") from error
+    return partial, final
+
+
+def _point_latest(runs: Path, name: str) -> None:
+    """Make runs/latest a link to the new run in one step (a folder that cannot hold links gets its name as text)."""
+    temporary = runs / f".{name}.{LATEST}"
+    try:
+        temporary.symlink_to(name, target_is_directory=True)
+    except OSError:
+        temporary.write_text(name + "\n", encoding="utf-8")
+    temporary.replace(runs / LATEST)
+
+
+# --- what it holds --------------------------------------------------------------------------------------------------
+
+
+def write_run(
+    folder: Path, model: NMF, data: Dataset, scores: dict[str, pd.DataFrame], options: dict[str, Any]
+) -> None:
+    """Refit on everything and write the files of a run."""
+    from nmf_scratch.plots.convergence import plot_convergence
+    from nmf_scratch.plots.style import save_figure
+
+    means, n_folds = summary(scores), len(scores[model_name(model)])
+    fitted, held_out = _refit(model, data, n_folds)
+    fitted.save(folder / "model.npz")
+    fitted.history_.to_frame().to_csv(folder / "history.csv", index=False)
+    held_out.history_.to_frame().to_csv(folder / "history-validation.csv", index=False)
+    title, bar = f"{model_name(model)}, on {data.name}", means["bias model"]["rmse"]
+    figure = plot_convergence(fitted.history_, title=title, validation=held_out.history_, bar=bar)
+    save_figure(figure, folder / "convergence.png")
+    by_fold = {name: table.to_dict("list") for name, table in scores.items()}
+    _write_json(folder / "metrics.json", {"mean": means, "by_fold": by_fold})
+    _write_json(folder / "run.json", provenance(fitted, data, options))
+
+
+def _refit(model: NMF, data: Dataset, n_folds: int) -> tuple[NMF, NMF]:
+    """Fit to all ratings; and once more, through all epochs, with as much held out as a fold holds."""
+    from nmf_scratch._progress import EpochProgress
+
+    epochs = model.epochs()
+    watched = {"early_stopping": True, "patience": epochs, "validation_fraction": 1 / n_folds}
+    with EpochProgress(2 * epochs, "refit on all ratings") as bar:
+        fitted = _fit(model, data, bar)
+        bar.reach(epochs, "convergence on held-out ratings")
+        held_out = _fit(changed(model, **watched), data, bar)
+    return fitted, held_out
+
+
+def _fit(model: NMF, data: Dataset, bar: EpochProgress) -> NMF:
+    fitted = changed(model, callbacks=(bar,)).fit(data)
+    if fitted.stop_reason_ == "interrupted":
+        raise KeyboardInterrupt  # a fit that Ctrl-C ends keeps what it has, which is no run to save
+    return fitted
+
+
+def provenance(model: NMF, data: Dataset, options: dict[str, Any]) -> dict[str, Any]:
+    """Return what somebody needs to get the same run again."""
+    given = {name: value for name, value in options.items() if value is not None}
+    flags = [f"--{name.replace('_', '-')} {shlex.quote(str(value))}" for name, value in given.items()]
+    packages = ("numpy", "numba", "scipy", "pandas")
+    return {
+        "command": " ".join(["nmf-scratch train", *flags]),
+        "typed": shlex.join(sys.argv[1:]),
+        "dataset": {
+            "name": data.name,
+            "source": data.source,
+            "n_ratings": len(data.ratings),
+            "sha256": data_hash(data),
+        },
+        "seed": model.key_,
+        "resolved": {"alpha": model.alpha_, "alpha_bias": model.alpha_bias_, "max_iter": model.max_iter_},
+        "stop_reason": model.stop_reason_,
+        "versions": {
+            "nmf-scratch": __version__,
+            "python": platform.python_version(),
+            **{name: version(name) for name in packages},
+        },
+        "machine": f"{platform.system()} {platform.machine()}",
+    }
+
+
+def data_hash(data: Dataset) -> str:
+    """Return the SHA-256 of the (user, item, rating) table."""
+    digest = hashlib.sha256()
+    for column in ("user", "item", "rating"):
+        values = data.ratings[column]
+        digest.update(
+            values.to_numpy().tobytes() if values.dtype.kind in "iuf" else "\0".join(map(str, values)).encode()
+        )
+    return digest.hexdigest()
+
+
+def _write_json(path: Path, content: Any) -> None:
+    path.write_text(json.dumps(content, indent=2, ensure_ascii=False, default=str) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    run_alone(train)

@@ -1,0 +1,99 @@
+import matplotlib as mpl
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from nmf_scratch.plots.convergence import plot_convergence
+from nmf_scratch.plots.style import save_figure
+from nmf_scratch.training import EpochRecord, TrainingHistory
+
+
+def history(n_epochs, with_validation=False):
+    """A run that settles: objective 200 → 100, training error 1 → 0.7, held-out error 1.1 → 0.9."""
+    decay = 0.8 ** np.arange(n_epochs + 1)
+    return TrainingHistory(
+        [
+            EpochRecord(t, 0.1 * t, 100 + 100 * d, 0.7 + 0.3 * d, 0.9 + 0.2 * d if with_validation else np.nan, np.nan)
+            for t, d in enumerate(decay)
+        ]
+    )
+
+
+def draw(**options):
+    return plot_convergence(history(12), title="NMF on a shop", **options)
+
+
+class TestPanels:
+    def test_the_objective_in_percent_of_its_start(self):
+        figure = draw()
+        assert isinstance(figure, Figure)
+        left, _ = figure.axes
+        (line,) = left.lines
+        np.testing.assert_array_equal(line.get_xdata(), np.arange(13))
+        np.testing.assert_allclose(line.get_ydata(), 0.5 + 0.5 * 0.8 ** np.arange(13))
+        labels = [left.yaxis.get_major_formatter()(share, None) for share in (1.0, 0.6, 0.575)]
+        assert labels == ["100 %", "60 %", "57.5 %"]
+
+    def test_the_error_from_the_first_epoch_on(self):
+        """The start has no error worth a place: it would squeeze what follows."""
+        _, right = draw().axes
+        (line,) = right.lines
+        np.testing.assert_array_equal(line.get_xdata(), np.arange(1, 13))
+        np.testing.assert_allclose(line.get_ydata(), 0.7 + 0.3 * 0.8 ** np.arange(1, 13))
+
+    def test_held_out_error_and_bar_are_added_where_given(self):
+        _, right = draw(validation=history(9, with_validation=True), bar=0.95).axes
+        _, held_out, bar = right.lines
+        np.testing.assert_allclose(held_out.get_ydata(), 0.9 + 0.2 * 0.8 ** np.arange(1, 10))
+        assert set(bar.get_ydata()) == {0.95}
+        assert bar.get_linestyle() == "--"
+        assert len({line.get_color() for line in right.lines}) == 3
+
+    def test_everything_is_labelled_with_its_unit(self):
+        figure = draw(validation=history(9, with_validation=True), bar=0.95)
+        left, right = figure.axes
+        assert figure.get_suptitle() == "NMF on a shop"
+        assert left.get_title(loc="left") == "Objective, as a share of its start"
+        assert right.get_title(loc="left") == "RMSE, in units of the ratings"
+        assert [axes.get_xlabel() for axes in figure.axes] == ["epoch", "epoch"]
+        texts = [text.get_text() for text in figure.legends[0].get_texts()]
+        assert texts == ["ratings trained on", "ratings held out", "bias model, cross-validated"]
+
+    @pytest.mark.parametrize("n_epochs", [1, 3, 60])
+    def test_epochs_are_counted_in_whole_numbers(self, n_epochs):
+        figure = plot_convergence(history(n_epochs), title="short")
+        for axes in figure.axes:
+            ticks = axes.xaxis.get_major_locator().tick_values(0, n_epochs)
+            assert (ticks == np.round(ticks)).all()
+
+    def test_no_text_lies_on_another_or_leaves_the_page(self):
+        figure = draw(validation=history(9, with_validation=True), bar=0.95)
+        figure.draw_without_rendering()
+        texts = [figure._suptitle, *figure.legends[0].get_texts()]
+        for axes in figure.axes:
+            texts += [axes._left_title, axes.xaxis.label, *axes.get_xticklabels(), *axes.get_yticklabels()]
+        boxes = [text.get_window_extent() for text in texts if text.get_text() and text.get_visible()]
+        boxes = [box for box in boxes if box.width > 0]
+        page = figure.bbox
+        assert len(boxes) > 12
+        assert all(page.x0 <= box.x0 and box.x1 <= page.x1 and page.y0 <= box.y0 for box in boxes)
+        collisions = [(a, b) for i, a in enumerate(boxes) for b in boxes[:i] if a.overlaps(b)]
+        assert collisions == []
+
+    def test_a_run_that_never_got_beyond_its_start_can_be_drawn(self, tmp_path):
+        save_figure(plot_convergence(history(0), title="diverged"), tmp_path / "figure.png")
+        assert (tmp_path / "figure.png").stat().st_size > 0
+
+
+@pytest.mark.parametrize("suffix", ["png", "svg"])
+def test_same_input_same_bytes(tmp_path, suffix):
+    for name in ("first", "second"):
+        save_figure(draw(validation=history(9, with_validation=True), bar=0.95), tmp_path / f"{name}.{suffix}")
+    assert (tmp_path / f"first.{suffix}").read_bytes() == (tmp_path / f"second.{suffix}").read_bytes()
+
+
+def test_the_callers_settings_are_left_alone():
+    with mpl.rc_context({"font.size": 7, "axes.grid": False}):
+        before = dict(mpl.rcParams)
+        draw()
+        assert dict(mpl.rcParams) == before
