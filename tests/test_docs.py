@@ -1,0 +1,414 @@
+r"""The documentation, kept true: its equations, its code, its links and the inequalities of its proofs.
+
+An equation is *defined* where a ```math block of a page in docs/ carries \tag{MU.4}, *cited* where (MU.4) stands in
+running text or a docstring, and *carried* by the line of code that ends in the comment # (MU.4).
+"""
+
+import ast
+import contextlib
+import io
+import re
+import tokenize
+import warnings
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numba
+import numpy as np
+import pytest
+from problems import OBJECTIVES, dense, naive_frozen, naive_sides, small_ratings
+from reference import multiplicative as naive_mu
+from reference import problem as naive_problem
+
+from nmf_scratch.factors import scaled_start
+
+ROOT = Path(__file__).parents[1]
+DOCS = sorted((ROOT / "docs").rglob("*.md"))
+PAGES = [*DOCS, *ROOT.glob("README.md")]
+SOURCES = sorted((ROOT / "src").rglob("*.py"))
+TWINS = sorted((ROOT / "tests" / "reference").rglob("*.py"))
+
+CITATION = re.compile(r"\(([A-Z]+\.\d+)\)")
+DEFINITION = re.compile(r"\\tag\{([A-Z]+\.\d+)\}")
+LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+
+every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+needs_numba = pytest.mark.skipif(
+    bool(numba.config.DISABLE_JIT), reason="the README trains on the demo data: minutes without Numba"
+)
+every_page_at_its_speed = pytest.mark.parametrize(
+    "page",
+    [pytest.param(page, marks=[needs_numba] if page.parent == ROOT else []) for page in PAGES],
+    ids=lambda page: str(page.relative_to(ROOT)),
+)
+
+
+class Block(NamedTuple):
+    """A fenced block: its language, the line of its opening fence (from 1), its text, the lines before it."""
+
+    language: str
+    line: int
+    text: str
+    gap: str
+
+
+def parse(text):
+    """Split a page into (blocks, prose); in the prose, blocks are blank lines."""
+    blocks, prose = [], []
+    block, gap, start = None, [], 0
+    for number, line in enumerate(text.splitlines(), start=1):
+        fence = re.fullmatch(r" *```(\S*)", line)
+        if fence and block is None:
+            block, start, language = [], number, fence[1]
+        elif fence:
+            blocks.append(Block(language, start, "".join(part + "\n" for part in block), "".join(gap)))
+            block, gap = None, []
+        elif block is None:
+            gap.append(line)
+        else:
+            block.append(line)
+        prose.append("" if fence or block is not None else line)
+    assert block is None, f"the block of line {start} is not closed"
+    return blocks, "\n".join(prose)
+
+
+def read(page):
+    return parse(page.read_text(encoding="utf-8"))
+
+
+def without_code(prose):
+    return re.sub(r"`[^`\n]*`", "", prose)
+
+
+# Equations
+
+
+def definitions(page):
+    return [tag for block in read(page)[0] if block.language == "math" for tag in DEFINITION.findall(block.text)]
+
+
+def carried(path):
+    """Tags in comments that end a line of code."""
+    with tokenize.open(path) as file:
+        tokens = list(tokenize.generate_tokens(file.readline))
+    comments = (token for token in tokens if token.type == tokenize.COMMENT)
+    on_code = (token.string for token in comments if token.line[: token.start[1]].strip())
+    return {tag for comment in on_code for tag in CITATION.findall(comment)}
+
+
+DEFINED = Counter(tag for page in DOCS for tag in definitions(page))
+
+
+def test_every_equation_is_defined_once_and_in_a_math_block():
+    assert DEFINED
+    assert {tag: count for tag, count in DEFINED.items() if count > 1} == {}
+    written = Counter(tag for page in DOCS for tag in DEFINITION.findall(page.read_text(encoding="utf-8")))
+    assert written == DEFINED
+
+
+def test_equations_are_numbered_without_gaps():
+    numbers = {}
+    for tag in DEFINED:
+        family, number = tag.split(".")
+        numbers.setdefault(family, set()).add(int(number))
+    assert numbers == {family: set(range(1, len(found) + 1)) for family, found in numbers.items()}
+
+
+def test_code_carries_exactly_the_equations_that_the_docs_derive():
+    assert set().union(*map(carried, SOURCES)) == set(DEFINED)
+
+
+def test_source_cites_exactly_the_equations_that_the_docs_derive():
+    cited = {tag for path in SOURCES for tag in CITATION.findall(path.read_text(encoding="utf-8"))}
+    assert cited == set(DEFINED)
+
+
+@pytest.mark.parametrize("path", [*PAGES, *TWINS], ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_no_page_and_no_twin_cites_an_equation_that_is_not_there(path):
+    assert set(CITATION.findall(path.read_text(encoding="utf-8"))) <= set(DEFINED)
+
+
+@pytest.mark.parametrize("page", DOCS, ids=lambda page: page.name)
+def test_python_on_a_page_carries_known_equations_at_the_end_of_code(page, tmp_path):
+    for block in read(page)[0]:
+        if block.language == "python":
+            file = tmp_path / f"{block.line}.py"
+            file.write_text(block.text, encoding="utf-8")
+            assert carried(file) == set(CITATION.findall(block.text)) <= set(DEFINED)
+
+
+# Code
+
+
+def run(blocks, name):
+    """Run the Python blocks of a page in one namespace, warnings as errors.
+
+    Return the namespace and, for each block that prints something else than the page shows, (line, printed, shown).
+    What is printed must stand in a ```text block right after the block; without one, nothing may be printed.
+    """
+    namespace, different = {"__name__": "__main__"}, []
+    for block, after in zip(blocks, [*blocks, None][1:], strict=True):
+        if block.language != "python":
+            continue
+        printed = io.StringIO()
+        code = compile("\n" * block.line + block.text, name, "exec")  # so that errors name the line of the page
+        with contextlib.redirect_stdout(printed), warnings.catch_warnings():
+            warnings.simplefilter("error")
+            exec(code, namespace)
+        shown = after.text if after and after.language == "text" and not after.gap.strip() else ""
+        if printed.getvalue() != shown:
+            different.append((block.line, printed.getvalue(), shown))
+    return namespace, different
+
+
+def names_on(page):
+    return run(read(ROOT / "docs" / page)[0], page)[0]
+
+
+@every_page_at_its_speed
+def test_every_python_block_runs_and_prints_what_the_page_shows(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert run(read(page)[0], page.name)[1] == []
+
+
+@pytest.mark.parametrize("name", ["the-problem", "multiplicative-updates", "projected-sgd"])
+def test_pages_that_derive_have_code_that_runs_and_shows_what_it_prints(name):
+    languages = Counter(block.language for block in read(ROOT / "docs" / f"{name}.md")[0])
+    assert languages["python"] >= languages["text"] >= 5
+    assert set(languages) == {"python", "text", "math"}
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        "```python\nprint(1)\n```\n\n```text\n2\n```\n",
+        "```python\nprint(1)\n```\n",
+        "```python\nprint(1)\n```\nBetween.\n```text\n1\n```\n",
+        "```python\nx = 1\n```\n```text\n1\n```\n",
+    ],
+)
+def test_a_page_that_shows_something_else_is_caught(page):
+    assert run(parse(page)[0], "page.md")[1]
+
+
+@pytest.mark.parametrize(
+    ("page", "error"),
+    [
+        ("```python\nimport warnings\nwarnings.warn('old')\n```\n", UserWarning),
+        ("```python\nx = undefined\n```\n", NameError),
+        ("```python\nx = 1\n", AssertionError),
+    ],
+)
+def test_a_page_that_does_not_run_is_caught(page, error):
+    with pytest.raises(error):
+        run(parse(page)[0], "page.md")
+
+
+def test_blocks_of_a_page_share_one_namespace():
+    page = "```python\nx = 2\n```\nThen\n```python\nprint(x)\n```\n\n```text\n2\n```\n"
+    assert run(parse(page)[0], "page.md")[1] == []
+
+
+@every_page
+def test_python_blocks_fit_the_page(page):
+    for block in read(page)[0]:
+        if block.language == "python":
+            ast.parse(block.text)
+            assert max(map(len, block.text.splitlines())) <= 120
+
+
+# Links and markup
+
+
+def slugs(page):
+    """Return the anchors that a code host gives to the headings of a page."""
+    headings = re.findall(r"^#+ +(.+)$", read(page)[1], re.M)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
+
+
+def broken_links(page, text):
+    for link in LINK.findall(without_code(parse(text)[1])):
+        if re.match(r"https?://|mailto:", link):
+            continue
+        path, _, anchor = link.partition("#")
+        target = (page.parent / path).resolve() if path else page
+        outside = ROOT not in (target, *target.parents)
+        if path.startswith("/") or outside or not target.exists() or (anchor and anchor not in slugs(target)):
+            yield link
+
+
+@every_page
+def test_links_lead_somewhere(page):
+    assert list(broken_links(page, page.read_text(encoding="utf-8"))) == []
+
+
+@pytest.mark.parametrize(
+    "link", ["nowhere.md", "../src/nowhere.py", "notation.md#nowhere", "#nowhere", "/etc", "../.."]
+)
+def test_a_broken_link_is_caught(link):
+    assert list(broken_links(ROOT / "docs" / "README.md", f"See [this]({link}).\n")) == [link]
+
+
+def test_the_index_links_to_every_page():
+    linked = {link.partition("#")[0] for link in LINK.findall(read(ROOT / "docs" / "README.md")[1])}
+    assert {str(page.relative_to(ROOT / "docs")) for page in DOCS} <= {"README.md", *linked}
+
+
+def test_pages_that_docstrings_name_exist():
+    named = {name for path in SOURCES for name in re.findall(r"docs/[\w/-]+\.md", path.read_text(encoding="utf-8"))}
+    assert named
+    assert {name for name in named if not (ROOT / name).is_file()} == set()
+
+
+FRAGILE = re.compile(r"\\[^A-Za-z]|(?<![A-Za-z0-9])_|\*|\|")
+"""What Markdown may take for its own inside $…$: an escape, emphasis, a column of a table."""
+
+
+@pytest.mark.parametrize("page", DOCS, ids=lambda page: page.name)
+def test_inline_formulas_survive_markdown(page):
+    for line in without_code(read(page)[1]).splitlines():
+        assert line.count("$") % 2 == 0, line
+        pieces = line.split("$")
+        for before, formula, after in zip(pieces[0::2], pieces[1::2], pieces[2::2], strict=False):
+            assert formula == formula.strip() and not FRAGILE.search(formula), line
+            assert not re.search(r"\w$", before) and not re.match(r"\w", after), line
+
+
+# The proofs. The functions under test are those printed on the page.
+
+
+@pytest.fixture(scope="module")
+def mu():
+    """Names that the page on multiplicative updates defines."""
+    return names_on("multiplicative-updates.md")
+
+
+class Place(NamedTuple):
+    """A place in a problem: W now, H, the terms (λ, ρ, m) of W, and what of the objective depends on W."""
+
+    R: np.ndarray
+    now: np.ndarray
+    H: np.ndarray
+    terms: tuple
+    frozen: int | None
+    objective: Callable[[np.ndarray], float]
+
+
+def place(kind, *, biases=True, n_components=3, seed=11):
+    ratings = small_ratings(seed)
+    factors = scaled_start(ratings, n_components, biases=biases, dtype="float64", key=seed)
+    of_W, (lam, *rest) = naive_sides(OBJECTIVES[kind], ratings, factors)
+    R, H = dense(ratings), factors.H
+    sides = [of_W, (0 * lam, *rest)]  # the penalty of H is left out
+    return Place(R, factors.W, H, of_W, naive_frozen(factors)[0], lambda W: naive_problem.objective(R, W, H, sides))
+
+
+def elsewhere(now, n=40):
+    """Matrices near and far, some with zeros."""
+    rng = np.random.default_rng(5)
+    near = [now * rng.uniform(1 - spread, 1 + spread, now.shape) for spread in np.geomspace(1e-3, 1, n)]
+    far = [rng.uniform(0, 4, now.shape) * (rng.random(now.shape) < 0.8) for _ in range(n)]
+    return near + far
+
+
+every_kind = pytest.mark.parametrize("kind", OBJECTIVES)
+both_forms = pytest.mark.parametrize("biases", [True, False], ids=["biases", "plain"])
+
+
+@every_kind
+@both_forms
+def test_the_bound_lies_above_the_objective(mu, kind, biases):
+    here = place(kind, biases=biases)
+    for W in elsewhere(here.now):
+        assert mu["bound"](here.R, W, here.now, here.H, *here.terms) >= here.objective(W) * (1 - 1e-12)
+
+
+@every_kind
+@both_forms
+def test_the_bound_touches_the_objective_in_value_and_slope(mu, kind, biases):
+    here = place(kind, biases=biases)
+
+    def bound(W):
+        return mu["bound"](here.R, W, here.now, here.H, *here.terms)
+
+    assert bound(here.now) == pytest.approx(here.objective(here.now), rel=1e-12)
+    rng = np.random.default_rng(6)
+    for _ in range(10):
+        step = 1e-5 * rng.standard_normal(here.now.shape)
+        slopes = [(f(here.now + step) - f(here.now - step)) / 2e-5 for f in (bound, here.objective)]
+        assert slopes[0] == pytest.approx(slopes[1], rel=1e-6, abs=1e-6)
+
+
+def test_lifting_the_line_is_all_that_the_bound_adds_at_rank_one(mu):
+    """With one column the residuals are no longer coupled; a gap of any other size would be a mistake."""
+    here = place("lasso", biases=False, n_components=1)
+    lam, rho, _ = here.terms
+    for W in elsewhere(here.now):
+        gap = mu["bound"](here.R, W, here.now, here.H, *here.terms) - here.objective(W)
+        assert gap == pytest.approx(np.sum(lam * rho * (W - here.now) ** 2 / (2 * here.now)), rel=1e-8, abs=1e-10)
+
+
+@every_kind
+@both_forms
+def test_the_update_minimises_the_bound_and_gains_what_is_promised(mu, kind, biases):
+    here = place(kind, biases=biases)
+    lam, rho, _ = here.terms
+    rated = ~np.isnan(here.R).all(axis=1)
+    known, now, H = ~np.isnan(here.R[rated]), here.now[rated], here.H
+    terms = (lam[rated], *here.terms[1:])
+    new = mu["half_step"](here.R[rated], now, H, *terms)
+
+    def bound(W):
+        return mu["bound"](here.R[rated], W, now, H, *terms)
+
+    den = np.where(known, now @ H.T, 0) @ H + lam[rated] * ((1 - rho) * now + rho)
+    for W in elsewhere(now):
+        assert bound(W) - bound(new) == pytest.approx(np.sum(den / (2 * now) * (W - new) ** 2), rel=1e-6)
+    promised = np.sum(den / (2 * now) * (new - now) ** 2)
+    full = here.now.copy()
+    full[rated] = new
+    assert here.objective(here.now) - here.objective(full) >= promised > 0
+
+
+@every_kind
+@both_forms
+def test_five_lines_equal_the_twin_and_lower_the_objective_with_a_column_held(mu, kind, biases):
+    here = place(kind, biases=biases)
+    expected = naive_mu.half_step(here.R, here.now, here.H, *here.terms, here.frozen)
+    with np.errstate(invalid="ignore"):  # the user without ratings has 0 / 0, which the page does not treat
+        new = mu["half_step"](here.R, here.now, here.H, *here.terms)
+    free = [f for f in range(new.shape[1]) if f != here.frozen]
+    rated = ~np.isnan(here.R).all(axis=1)
+    np.testing.assert_allclose(new[rated][:, free], expected[rated][:, free], rtol=1e-12)
+    assert here.objective(expected) < here.objective(here.now)
+
+
+def test_updating_both_sides_at_once_raises_the_objective_and_taking_turns_does_not():
+    R, start = np.array([[1.0]]), np.array([[0.5]])
+    side = (np.zeros((1, 1)), np.zeros(1), np.zeros(1))
+
+    def objective(W, H):
+        return naive_problem.objective(R, W, H, [side, side])
+
+    both = [naive_mu.half_step(table, start, start, *side, None) for table in (R, R.T)]
+    assert (objective(start, start), objective(*both)) == (0.28125, 4.5)
+    assert objective(*naive_mu.epoch(R, start, start, [side, side], [None, None])) == 0
+
+
+def test_slopes_of_single_ratings_add_up_to_the_slope_of_the_objective():
+    """The claim that projected-sgd.md rests on, with every kind of penalty, against the package's own gradient."""
+    visit = names_on("projected-sgd.md")["visit"]
+    for objective in OBJECTIVES.values():
+        ratings = small_ratings(12)
+        factors = scaled_start(ratings, 3, dtype="float64", key=12)
+        (lam, rho, centre), _ = naive_sides(objective, ratings, factors)
+        total, eta = np.zeros_like(factors.W), 1e-3  # too small a step to be cut off at zero
+        for u, i, r in zip(ratings.users, ratings.items, ratings.values, strict=True):
+            share = lam[u] / ratings.user_counts[u]
+            moved, _ = visit(r, factors.W[u], factors.H[i], eta, share_w=share, rho=rho, centre=centre)
+            total[u] -= (moved - factors.W[u]) / eta
+        rated, free = ratings.user_counts > 0, np.arange(total.shape[1]) != naive_frozen(factors)[0]
+        expected = objective.gradient(ratings, factors)[0]
+        np.testing.assert_allclose(total[rated][:, free], expected[rated][:, free], rtol=1e-9, atol=1e-9)
