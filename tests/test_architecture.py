@@ -28,7 +28,7 @@ LAYERS = re.findall(
     data.synthetic  data.movielens  data.statistics  data.pairs  data
     model_selection  factors  objective  side_information
     solvers.base  solvers.*  solvers
-    metrics  training  baselines  recommendation  interpretation  persistence
+    metrics  training  baselines  initialisers  recommendation  interpretation  persistence
     _progress  fitted  model  evaluation  comparison  tuning  distributed
     plots.style  plots.*  plots  report
     cli._common  cli.train  cli.*  cli  __init__  __main__
@@ -40,7 +40,7 @@ MAY_IMPORT = {
     "pandas": "data.* model fitted interpretation evaluation comparison tuning distributed report plots.* cli.*",
     "matplotlib": "plots.*",
     "numba": "_jit solvers.* factors objective data.ratings training metrics recommendation",
-    "scipy": "data.* solvers.* factors objective model fitted",
+    "scipy": "data.* solvers.* factors objective initialisers model fitted",
     "sklearn": "_estimator",
     "pooch": "data.movielens",
     "typer": "cli.* cli",

@@ -64,6 +64,18 @@ def test_stops_when_a_monotone_solver_barely_moves():
     assert len(result.history.records) < 5000
 
 
+def test_stops_at_a_small_kkt_residual_and_says_so():
+    result = fit(MultiplicativeUpdates(), Stopping(5000, kkt_tol=0.05))
+    assert result.stop_reason == "kkt"
+    assert result.history.records[-1].kkt <= 0.05 < result.history.records[-2].kkt
+
+
+def test_stops_when_the_time_is_up():
+    result = fit(SGD(), Stopping(10**6, max_seconds=0.02))
+    assert result.stop_reason == "time"
+    assert result.history.records[-1].seconds >= 0.02 > result.history.records[-2].seconds
+
+
 def test_tol_zero_and_stochastic_solvers_run_all_epochs():
     assert fit(MultiplicativeUpdates(), Stopping(50, tol=0)).stop_reason == "max_iter"
     assert len(fit(SGD(), Stopping(50, tol=0.5)).history.records) == 51
@@ -127,6 +139,8 @@ def test_a_step_beyond_repair_ends_as_diverged_with_good_factors():
     [
         ({"max_iter": 0}, "max_iter must be an integer >= 1, got 0"),
         ({"max_iter": 5, "tol": -1.0}, "tol must be a finite number >= 0, got -1.0"),
+        ({"max_iter": 5, "kkt_tol": -1.0}, "kkt_tol must be a finite number >= 0, got -1.0"),
+        ({"max_iter": 5, "max_seconds": 0}, "max_seconds must be a finite number > 0, got 0"),
         ({"max_iter": 5, "patience": 0}, "patience must be an integer >= 1, got 0"),
     ],
 )

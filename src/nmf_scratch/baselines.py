@@ -55,12 +55,7 @@ class BiasModel(Estimator):
         return self
 
     def _offsets(self, ratings: Ratings, centred: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-        users, items = ratings.users, ratings.items
-        b, c = np.zeros(ratings.n_users), np.zeros(ratings.n_items)
-        for _ in range(self.max_iter):
-            c = _shrunk_means(items, centred - b[users], ratings.n_items, self.reg_item)
-            b = _shrunk_means(users, centred - c[items], ratings.n_users, self.reg_user)
-        return b, c
+        return shrunk_offsets(ratings, centred, self.reg_user, self.reg_item, self.max_iter)
 
     def predict(self, X: Any) -> NDArray[np.float64]:
         """Predict ratings of (user, item) pairs, clipped to the scale seen in training; an unknown id adds nothing."""
@@ -99,6 +94,17 @@ class GlobalMean(BiasModel):
 
     def _offsets(self, ratings: Ratings, centred: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
         return np.zeros(ratings.n_users), np.zeros(ratings.n_items)
+
+
+def shrunk_offsets(
+    ratings: Ratings, centred: NDArray[Any], reg_user: float, reg_item: float, max_iter: int = 20
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the offsets b_u and c_i of (BL.1) for ratings whose mean was taken off, by alternation."""
+    b, c = np.zeros(ratings.n_users), np.zeros(ratings.n_items)
+    for _ in range(max_iter):
+        c = _shrunk_means(ratings.items, centred - b[ratings.users], ratings.n_items, reg_item)
+        b = _shrunk_means(ratings.users, centred - c[ratings.items], ratings.n_users, reg_user)
+    return b, c
 
 
 def _shrunk_means(codes: NDArray[Any], values: NDArray[Any], n_codes: int, reg: float) -> NDArray[np.float64]:

@@ -80,6 +80,7 @@ class Factors:
         Parameters
         ----------
         users, items : ndarray of int, shape (n,)
+            Codes; negative ones count from the end.
 
         Returns
         -------
@@ -87,8 +88,16 @@ class Factors:
             w_u · h_i, in the unit of the ratings that were fitted, not clipped.
         """
         predictions = np.empty(len(users), dtype=np.float64)
-        predict_pairs(users, items, self.W.astype(np.float64), self.H.astype(np.float64), predictions)
+        predict_pairs(
+            users % len(self.W), items % len(self.H), self.W.astype(np.float64), self.H.astype(np.float64), predictions
+        )
         return predictions
+
+    def with_average_rows(self, ratings: Ratings) -> Factors:
+        """Append the mean of the trained rows to both sides: code −1, an unknown row, then points to it."""
+        sides = ((self.W, ratings.user_counts), (self.H, ratings.item_counts))
+        W, H = (np.vstack([side, side[counts > 0].mean(axis=0)]) for side, counts in sides)
+        return Factors(W, H, self.biases)
 
     def copy(self) -> Factors:
         """Return an independent copy."""

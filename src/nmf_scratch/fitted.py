@@ -83,8 +83,7 @@ class FittedModel(Estimator):
         unknown = (users == UNKNOWN) | (items == UNKNOWN)
         if self.unknown == "raise" and unknown.any():
             raise InputError(f"{unknown.sum()} pairs have an id that was not seen in training (unknown='raise')")
-        W, H = self._with_average_rows()
-        predictions = Factors(W, H).predict(users % len(W), items % len(H))  # −1 picks the last row
+        predictions = self._factors.with_average_rows(self._ratings).predict(users, items)
         if self.unknown == "mean":
             predictions[unknown] = self.mean_rating_
         return np.clip(predictions, *self.rating_scale_)
@@ -133,7 +132,7 @@ class FittedModel(Estimator):
         return _known(self._encoder.users.transform(users), self._ratings.user_counts)
 
     def _lists(self, codes: NDArray[Any], n: int, exclude_seen: bool) -> list[tuple[NDArray[Any], NDArray[Any]]]:
-        W, _ = self._with_average_rows()
+        W = self._factors.with_average_rows(self._ratings).W
         seen = rows_of(self._ratings.by_user, codes) if exclude_seen else None
         # An item without ratings has no factors of its own and is never recommended.
         lists = list(top_n(W[codes], self._factors.H, n, seen=seen, allowed=self._ratings.item_counts > 0))
@@ -147,12 +146,6 @@ class FittedModel(Estimator):
         if self.items_ is not None and "title" in self.items_:
             table["title"] = self.items_["title"].to_numpy()[items]
         return table
-
-    def _with_average_rows(self) -> tuple[NDArray[Any], NDArray[Any]]:
-        """W and H with one more row each, the average of the trained rows, where code −1 points to."""
-        sides = ((self._factors.W, self._ratings.user_counts), (self._factors.H, self._ratings.item_counts))
-        W, H = (np.vstack([side, side[counts > 0].mean(axis=0)]) for side, counts in sides)
-        return W, H
 
     @property
     def W_(self) -> NDArray[Any]:
@@ -265,6 +258,8 @@ def _known(codes: NDArray[Any], counts: NDArray[Any]) -> NDArray[Any]:
 def _storable_params(params: dict[str, Any]) -> dict[str, Any]:
     """Parameters as JSON: a solver object as its name and fields; callbacks and generators stay behind."""
     kept = {name: value for name, value in params.items() if name != "callbacks"}
+    if not isinstance(kept["init"], str):
+        kept["init"] = "scaled"  # the caller's arrays; training is over
     if is_dataclass(kept["solver"]) and not isinstance(kept["solver"], type):
         kept["solver"] = {"name": kept["solver"].name, **asdict(kept["solver"])}  # type: ignore[attr-defined]
     if isinstance(kept["random_state"], np.random.Generator):

@@ -23,8 +23,9 @@ from nmf_scratch._progress import EpochProgress
 from nmf_scratch._random import SPLIT, RandomState, generator, random_key
 from nmf_scratch.data.pairs import encode, item_table
 from nmf_scratch.data.ratings import Ratings
-from nmf_scratch.factors import BIAS_LEVEL, scaled_start
+from nmf_scratch.factors import BIAS_LEVEL, Factors
 from nmf_scratch.fitted import UNKNOWN_POLICIES, FittedModel
+from nmf_scratch.initialisers import INITIALISERS, own_start
 from nmf_scratch.objective import Objective
 from nmf_scratch.solvers import SOLVERS, Solver
 from nmf_scratch.training import Callback, FitResult, Monitor, Stopping, fit_factors
@@ -57,10 +58,17 @@ class NMF(FittedModel):
         Share of the penalty that is absolute (lasso) instead of squared (ridge), 0 … 1.
     weighting : {"count", "plain"}
         Whether the penalty of a row is multiplied by its number of ratings.
+    init : {"scaled", "popularity", "nndsvda"} or tuple of array_like
+        How factors start, see `nmf_scratch.initialisers`; or your own: (W, H), or (W, H, user_bias, item_bias), in the
+        unit of the ratings and the order of the sorted ids, such as those of another model.
     max_iter : int or "auto"
         Number of epochs.
     tol : float
         Relative decrease of the objective per epoch below which a monotone solver stops; 0 runs all epochs.
+    kkt_tol : float
+        KKT residual (scale-free distance from optimality) at which training stops; 0 does not look.
+    max_seconds : float, optional
+        Solver time after which no further epoch is started.
     early_stopping : bool
         Hold out a part of the ratings, stop when their error no longer falls, and keep the best factors.
     validation_fraction : float
@@ -126,8 +134,11 @@ class NMF(FittedModel):
         alpha_bias: Strength = "auto",
         l1_ratio: float = 0.0,
         weighting: str = "count",
+        init: str | tuple[ArrayLike, ...] = "scaled",
         max_iter: int | str = "auto",
         tol: float = 1e-4,
+        kkt_tol: float = 0.0,
+        max_seconds: float | None = None,
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
         patience: int = 5,
@@ -147,8 +158,11 @@ class NMF(FittedModel):
         self.alpha_bias = alpha_bias
         self.l1_ratio = l1_ratio
         self.weighting = weighting
+        self.init = init
         self.max_iter = max_iter
         self.tol = tol
+        self.kkt_tol = kkt_tol
+        self.max_seconds = max_seconds
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
         self.patience = patience
@@ -202,6 +216,8 @@ class NMF(FittedModel):
         check_number("validation_fraction", self.validation_fraction, minimum=0.0, maximum=0.5, exclusive=True)
         check_choice("unknown", self.unknown, UNKNOWN_POLICIES)
         check_choice("dtype", self.dtype, ("float32", "float64"))
+        if isinstance(self.init, str):
+            check_choice("init", self.init, INITIALISERS)
         check_number("loss", self.loss, minimum=0.0, maximum=2.0)
         solver = self._solver()
         self._check_loss(solver)
@@ -211,7 +227,8 @@ class NMF(FittedModel):
         self.max_iter_ = defaults.max_iter if self.max_iter == "auto" else self.max_iter
         sides = _both_sides("alpha", self.alpha_), _both_sides("alpha_bias", self.alpha_bias_)
         objective = Objective(*sides, BIAS_LEVEL, l1_ratio=self.l1_ratio, weighting=self.weighting, loss=self.loss)
-        return solver, objective, Stopping(self.max_iter_, self.tol, self.patience)  # type: ignore[arg-type]
+        stopping = Stopping(self.max_iter_, self.tol, self.patience, self.kkt_tol, self.max_seconds)  # type: ignore[arg-type]
+        return solver, objective, stopping
 
     def _solver(self) -> Solver:
         if isinstance(self.solver, str):
@@ -241,7 +258,7 @@ class NMF(FittedModel):
         unit = self.mean_rating_ or 1.0
         scaled = self._ratings.with_values(self._ratings.values / np.float32(unit))
         train, valid = self._hold_out(scaled) if self.early_stopping else (scaled, None)
-        start = scaled_start(train, self.n_components, biases=self.biases, dtype=self.dtype, key=self.key_)
+        start = self._start(train)
         bar = EpochProgress(stopping.max_iter, f"{solver.name}, k = {self.n_components}") if self.verbose else None
         with bar or nullcontext():
             monitor = Monitor(unit=unit, callbacks=(*self.callbacks, *([bar] if bar else [])))
@@ -249,6 +266,14 @@ class NMF(FittedModel):
                 train, start, solver, objective, stopping,
                 valid=valid, monitor=monitor, key=self.key_, n_threads=self.n_threads,
             )  # fmt: skip
+
+    def _start(self, train: Ratings) -> Factors:
+        """Return the first factors: drawn or computed by name, or the caller's own."""
+        if isinstance(self.init, str):
+            draw = INITIALISERS[self.init]
+            return draw(train, self.n_components, biases=self.biases, dtype=self.dtype, key=self.key_)
+        given = own_start(self.init, train, self.n_components, biases=self.biases, dtype=self.dtype)
+        return given.in_unit(1 / (self.mean_rating_ or 1.0))
 
     def _hold_out(self, ratings: Ratings) -> tuple[Ratings, Ratings]:
         n_valid = round(self.validation_fraction * len(ratings))

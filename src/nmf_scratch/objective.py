@@ -2,7 +2,7 @@ r"""The problem that every solver solves, in plain NumPy: value, gradient, optim
 
 With Ω the observed pairs, r̂_ui = w_u · h_i  (P.1)  and e_ui = r_ui − r̂_ui,
 
-    f(W, H) = Σ_(u,i)∈Ω d(r_ui | r̂_ui)  +  Σ_uf λ_uf (½ (1−ρ) (w_uf − m_f)² + ρ w_uf)  +  the same over H                (P.2)
+    f(W, H) = Σ_(u,i)∈Ω d(r_ui | r̂_ui)  +  Σ_uf λ_uf (½ (1−ρ) (w_uf − m_f)² + ρ w_uf)  +  the same over H          (P.2)
 
     subject to W ≥ 0, H ≥ 0, with gradient
 

@@ -7,6 +7,8 @@ Why a run stopped is always said, in `stop_reason`:
 
     "max_iter"        all epochs were run
     "converged"       a monotone solver decreased the objective by less than `tol`, relatively
+    "kkt"             the KKT residual (P.5) fell below `kkt_tol`
+    "time"            the solver has used up its time
     "no_improvement"  the validation error has not improved for `patience` epochs; the best factors are returned
     "callback"        a callback asked to stop
     "interrupted"     Ctrl-C; what was learnt so far is returned
@@ -20,7 +22,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -97,16 +99,25 @@ class Stopping:
         Least relative decrease of the objective per epoch, for monotone solvers; 0 runs all epochs.
     patience : int
         Epochs without a better validation error before stopping, when there is a validation part.
+    kkt_tol : float
+        KKT residual at which a fit is done; 0 does not look.
+    max_seconds : float, optional
+        Solver time after which no further epoch is started.
     """
 
     max_iter: int
     tol: float = 0.0
     patience: int = 5
+    kkt_tol: float = 0.0
+    max_seconds: float | None = None
 
     def __post_init__(self) -> None:
         check_number("max_iter", self.max_iter, minimum=1, integer=True)
         check_number("tol", self.tol, minimum=0.0)
         check_number("patience", self.patience, minimum=1, integer=True)
+        check_number("kkt_tol", self.kkt_tol, minimum=0.0)
+        if self.max_seconds is not None:
+            check_number("max_seconds", self.max_seconds, minimum=0.0, exclusive=True)
 
 
 @dataclass(frozen=True)
@@ -178,7 +189,8 @@ def fit_factors(
     -------
     FitResult
     """
-    run = _Run(train, factors, objective, valid, monitor or Monitor())
+    monitor = monitor or Monitor()
+    run = _Run(train, factors, objective, valid, replace(monitor, kkt=monitor.kkt or stopping.kkt_tol > 0))
     with threads(n_threads):
         warm_up(solver, factors)
         state = solver.start(train, factors, objective, key=key, max_iter=stopping.max_iter)
@@ -284,8 +296,12 @@ class _Run:
         before, now = self.history.records[-2:]
         if self.valid is not None and now.epoch - self.best_epoch >= stopping.patience:
             return "no_improvement"
+        if now.kkt <= stopping.kkt_tol:
+            return "kkt"
         decrease = (before.objective - now.objective) / (now.epoch - before.epoch)
-        return "converged" if solver.monotone and decrease < stopping.tol * before.objective else None
+        if solver.monotone and decrease < stopping.tol * before.objective:
+            return "converged"
+        return "time" if stopping.max_seconds is not None and now.seconds >= stopping.max_seconds else None
 
     def result(self, reason: str) -> FitResult:
         """Return the factors (of the best validation error, if there is one), with a last KKT residual."""

@@ -5,11 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from problems import OBJECTIVES, dense, naive_frozen, naive_sides, small_ratings
+from reference import multiplicative as naive
 
 from nmf_scratch.factors import scaled_start
 from nmf_scratch.solvers import MultiplicativeUpdates
 from nmf_scratch.training import Monitor, Stopping, fit_factors
-from reference import multiplicative as naive
 
 BETAS = [1.5, 1.0, 0.5, 0.0]  # squared error is in the contract
 

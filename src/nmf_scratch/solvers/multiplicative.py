@@ -70,8 +70,8 @@ class MultiplicativeUpdates:
         """Update every user row, then every item row against the new user rows."""
         columns_W, columns_H = state["columns"]
         W, H, loss, exponents = state["W"], state["H"], state["loss"], state["exponents"]
-        multiply_rows(state["by_user"], W, H, state["penalty_W"], columns_W, *loss, exponents)
-        multiply_rows(state["by_item"], H, W, state["penalty_H"], columns_H, *loss, exponents)
+        multiply_rows(state["by_user"], W, H, state["penalty_W"], columns_W, loss, exponents)
+        multiply_rows(state["by_item"], H, W, state["penalty_H"], columns_H, loss, exponents)
 
 
 def exponents(objective: Objective) -> tuple[float, float]:
@@ -90,8 +90,7 @@ def multiply_rows(
     H: NDArray[Any],
     penalty: Penalty,
     columns: Columns,
-    beta: Any,
-    floor: Any,
+    loss: tuple[Any, Any],
     exponents: tuple[Any, Any],
 ) -> None:
     """Update each row of W in place, H fixed; called with the roles swapped it updates H.
@@ -105,13 +104,14 @@ def multiply_rows(
         Of the side of W.
     columns : Columns
         Layout of W.
-    beta, floor : float
-        Of the divergence, and the least prediction it is asked about; in the dtype of the factors, as all numbers here.
+    loss : (beta, floor)
+        β of the divergence, and the least prediction it is asked about; in the dtype of the factors, as all numbers.
     exponents : tuple of float
         γ of latent and of bias columns.
     """
     indptr, indices, values = view
     _, free_bias, frozen = columns
+    beta, floor = loss
     for u in numba.prange(len(indptr) - 1):
         w = W[u]
         ridge = penalty.ridge_rating * penalty.counts[u] + penalty.ridge_row
