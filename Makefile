@@ -37,6 +37,10 @@ recommend:
 	@echo 'usage: make recommend USER=196   (a user id of the ratings file; train a model first: make train)' >&2; exit 2
 endif
 
+.PHONY: compare
+compare: $(RUN) ## run every solver on one problem, on the same folds: table, compare.csv and compare.png in runs/compare
+	@$(PY) -m nmf_scratch compare $(ARGS)
+
 .PHONY: data
 data: $(RUN) ## list the datasets and which are at hand: make data ARGS="download ml-100k"
 	@$(PY) -m nmf_scratch data $(or $(ARGS),list)

@@ -40,18 +40,26 @@ class EpochProgress:
         self._task = self._progress.add_task(description, total=total, error="compiling kernels …")
 
     def __enter__(self) -> Self:
-        self._progress.start()
+        if not self._progress.disable:  # some versions of rich end even a hidden bar with an empty line
+            self._progress.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._progress.stop()
+        if not self._progress.disable:
+            self._progress.stop()
 
     def __call__(self, record: EpochRecord, factors: Factors) -> None:
         """Advance by one epoch and show its error (validation where there is one)."""
+        self.tell(record)
+
+    def tell(self, record: EpochRecord, description: str | None = None) -> None:
+        """Advance by one epoch; change the text in front of the bar where one is given."""
         error = record.train_rmse if math.isnan(record.valid_rmse) else record.valid_rmse
-        self._progress.update(self._task, advance=int(record.epoch > 0), error=f"RMSE {error:.4f}")
+        self._progress.update(
+            self._task, advance=int(record.epoch > 0), error=f"RMSE {error:.4f}", description=description
+        )
 
     def reach(self, completed: int, description: str) -> None:
         """Move the bar to a number of epochs (a fit may have stopped early) and change the text in front of it."""

@@ -71,10 +71,10 @@ class TestStranger:
     def test_the_most_rated_titles_said_so(self, cli, demo, demo_runs, user):
         done = cli("recommend", user, "-o", demo_runs)
         assert done.code == 0
-        assert done.err.splitlines()[1:] == [
-            f"User {user} is not in the training data, so there are no tastes to go by: these are the most rated items.",
-            "The model knows 600 users, from 1 to 600.",
-        ]
+        _, stranger, known = done.err.splitlines()
+        assert stranger.startswith(f"User {user} is not in the training data")
+        assert stranger.endswith("these are the most rated items.")
+        assert known == "The model knows 600 users, from 1 to 600."
         lines = done.out.splitlines()
         assert lines[0].strip() == "Most rated"
         assert lines[-1].strip() == "by number of ratings; scores are an average user's"

@@ -111,6 +111,14 @@ class TestReproduction:
         factors = [NMF.load(runs / "latest" / "model.npz").W_ for runs in (first, second)]
         np.testing.assert_array_equal(*factors)
 
+    def test_the_held_out_curve_goes_on_when_it_rises(self, cli, shop, tmp_path):
+        """Overfitting is what it is there to show: random ratings without a penalty, fitted for long."""
+        args = ("-s", "mu", "-k", 8, "--alpha", 0, "--folds", 2, "--max-iter", 40)
+        assert cli("train", "-d", shop, *args, "-o", tmp_path).code == 0
+        held_out = pd.read_csv(tmp_path / "latest" / "history-validation.csv")
+        assert held_out["valid_rmse"].idxmin() < 35
+        assert held_out["epoch"].iloc[-1] == 40
+
     def test_another_seed_gives_other_digits(self, cli, shop, tmp_path):
         scores = []
         for seed in (1, 2):

@@ -31,7 +31,7 @@ def _options(
 
 def make_app() -> typer.Typer:
     """Put the commands together."""
-    from nmf_scratch.cli import data, evaluate, recommend, train
+    from nmf_scratch.cli import compare, data, evaluate, recommend, train
 
     app = typer.Typer(
         name="nmf-scratch",
@@ -42,6 +42,7 @@ def make_app() -> typer.Typer:
     app.callback()(_options)
     app.command()(train.train)
     app.command()(evaluate.evaluate)
+    app.command()(compare.compare)
     app.command()(recommend.recommend)
     app.add_typer(data.app, name="data")
     return app

@@ -34,7 +34,7 @@ from nmf_scratch.cli._common import (
 def evaluate(
     dataset: DatasetOption = None,
     solver: SolverOption = "sgd",
-    n_components: RankOption = 20,
+    n_components: RankOption = 40,
     folds: FoldsOption = "5",
     seed: SeedOption = 0,
     alpha: AlphaOption = None,

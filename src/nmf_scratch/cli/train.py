@@ -78,7 +78,7 @@ RUNS = Path("runs")
 def train(
     dataset: DatasetOption = None,
     solver: SolverOption = "sgd",
-    n_components: RankOption = 20,
+    n_components: RankOption = 40,
     folds: FoldsOption = "5",
     seed: SeedOption = 0,
     alpha: AlphaOption = None,

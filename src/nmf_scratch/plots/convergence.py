@@ -38,7 +38,7 @@ def plot_convergence(
     with style():
         figure = new_figure(10.0, 3.8)
         figure.suptitle(title, x=0.01, ha="left", fontweight="bold")
-        left, right = figure.subplots(1, 2)
+        left, right = figure.subplots(1, 2, sharex=True)
         left.plot(frame["epoch"], frame["objective"] / frame["objective"].iloc[0], color=BLUE)
         left.set(title="Objective, as a share of its start", xlabel="epoch")
         right.plot(frame["epoch"][1:], frame["train_rmse"][1:], color=BLUE, label="ratings trained on")
@@ -50,6 +50,5 @@ def plot_convergence(
         right.set(title="RMSE, in units of the ratings", xlabel="epoch")
         figure.legend(*right.get_legend_handles_labels(), loc="outside lower right", ncols=3)
         left.yaxis.set_major_formatter(lambda share, _: f"{100 * share:g} %")
-        for axes in (left, right):
-            axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
+        left.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
     return figure

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -14,6 +15,20 @@ from matplotlib.figure import Figure
 BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY, YELLOW, GREY = (
     "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#F0E442", "#6E6E6E",
 )  # fmt: skip
+
+SOLVER_LOOKS = {
+    "mu": (BLUE, "-"),
+    "cd": (VERMILION, "-"),
+    "ccd": (VERMILION, "--"),
+    "als": (GREEN, "-"),
+    "pgd": (GREEN, "--"),
+    "sgd": (ORANGE, "-"),
+    "block-sgd": (ORANGE, "--"),
+    "adagrad": (PURPLE, "-"),
+    "adam": (PURPLE, "--"),
+    "eg": (SKY, "-"),
+}
+"""Colour and line of each solver, the same in every figure; kin share a colour."""
 
 _RC = {
     "font.family": "DejaVu Sans",  # ships with matplotlib: the same on every machine
@@ -38,6 +53,12 @@ def style() -> Iterator[None]:
     """Apply the look within a block, leaving the caller's settings alone."""
     with mpl.rc_context(_RC):  # type: ignore[arg-type]
         yield
+
+
+def solver_look(name: str) -> dict[str, Any]:
+    """Return the line style of a solver; a stranger is grey."""
+    colour, line = SOLVER_LOOKS.get(name, (GREY, "-"))
+    return {"color": colour, "linestyle": line}
 
 
 def new_figure(width: float, height: float) -> Figure:

@@ -37,11 +37,20 @@ from nmf_scratch.data.ratings import Compressed, Ratings
 from nmf_scratch.factors import Columns, Factors
 from nmf_scratch.objective import FLOOR, Objective, Penalty
 from nmf_scratch.solvers.base import Defaults, State, in_dtype_of
+from nmf_scratch.solvers.extrapolation import extrapolated_epoch, prepare_extrapolation
 
 
 @dataclass(frozen=True)
 class MultiplicativeUpdates:
-    """Alternating multiplicative updates; has no hyper-parameters of its own."""
+    """Alternating multiplicative updates.
+
+    Parameters
+    ----------
+    extrapolate : bool
+        Whether to go on in the direction of the last epoch, see `nmf_scratch.solvers.extrapolation`.
+    """
+
+    extrapolate: bool = False
 
     name: ClassVar[str] = "mu"
     monotone: ClassVar[bool] = True
@@ -54,7 +63,7 @@ class MultiplicativeUpdates:
         """Prepare both views and penalties; nothing here is random or scheduled."""
         penalty_W, penalty_H = objective.penalties(train, factors)
         number = factors.W.dtype.type
-        return {
+        state = {
             "W": factors.W,
             "H": factors.H,
             "by_user": in_dtype_of(factors, train.by_user),
@@ -65,9 +74,17 @@ class MultiplicativeUpdates:
             "loss": (number(objective.loss), number(FLOOR)),
             "exponents": tuple(number(gamma) for gamma in exponents(objective)),
         }
+        return prepare_extrapolation(state, train, factors, objective) if self.extrapolate else state
 
     def epoch(self, state: State) -> None:
         """Update every user row, then every item row against the new user rows."""
+        if self.extrapolate:
+            extrapolated_epoch(self._epoch, state)
+        else:
+            self._epoch(state)
+
+    @staticmethod
+    def _epoch(state: State) -> None:
         columns_W, columns_H = state["columns"]
         W, H, loss, exponents = state["W"], state["H"], state["loss"], state["exponents"]
         multiply_rows(state["by_user"], W, H, state["penalty_W"], columns_W, loss, exponents)

@@ -1,0 +1,143 @@
+"""`nmf-scratch compare`: every solver on one problem, from one start, on the same folds."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.table import Table
+
+from nmf_scratch._check import InputError, check_choice, check_number
+from nmf_scratch.cli._common import (
+    ColumnsOption,
+    DataDirOption,
+    DatasetOption,
+    EncodingOption,
+    FoldsOption,
+    ItemsOption,
+    JsonOption,
+    RankOption,
+    SeedOption,
+    SeparatorOption,
+    check_folds,
+    describe_line,
+    make_splitter,
+    new_table,
+    note,
+    print_json,
+    read_dataset,
+    run_alone,
+    stdout,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from nmf_scratch.data.dataset import Dataset
+    from nmf_scratch.training import EpochRecord
+
+_COLUMNS = {
+    "objective": ("objective", "{:.0f}"),
+    "train_rmse": ("train RMSE", "{:.4f}"),
+    "test_rmse": ("test RMSE", "{:.4f}"),
+    "kkt": ("KKT", "{:.1e}"),
+    "epoch": ("epochs", "{:.0f}"),
+    "seconds": ("seconds", "{:.2f}"),
+    "sparsity": ("zeros", "{:.0%}"),
+}
+
+
+def compare(
+    solvers: Annotated[list[str] | None, typer.Argument(help="Solvers to compare.", show_default="all")] = None,
+    dataset: DatasetOption = None,
+    n_components: RankOption = 40,
+    folds: FoldsOption = "5",
+    seed: SeedOption = 0,
+    alpha: Annotated[float, typer.Option(help="Penalty on the factors, the same for all.")] = 0.025,
+    alpha_bias: Annotated[float, typer.Option(help="Penalty on the biases, the same for all.")] = 8.0,
+    max_iter: Annotated[int, typer.Option(help="Epochs of every solver.")] = 60,
+    columns: ColumnsOption = None,
+    separator: SeparatorOption = None,
+    encoding: EncodingOption = "utf-8",
+    items: ItemsOption = None,
+    data_dir: DataDirOption = None,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for compare.csv and compare.png.")] = Path(
+        "runs/compare"
+    ),
+    as_json: JsonOption = False,
+) -> None:
+    """Compare solvers on the same folds, from the same start, by the same objective."""
+    from nmf_scratch.baselines import BiasModel
+    from nmf_scratch.comparison import PROBLEM, last_epochs
+    from nmf_scratch.evaluation import cross_validate
+    from nmf_scratch.solvers import SOLVERS
+
+    names = list(solvers or SOLVERS)
+    for name in names:
+        check_choice("solver", name, SOLVERS)
+    for option, number in (("--n-components", n_components), ("--max-iter", max_iter)):
+        check_number(option, number, minimum=1, integer=True)
+    check_number("--seed", seed, minimum=0, integer=True)
+    check_folds(folds)
+    objective = replace(PROBLEM, alpha=(alpha, alpha), alpha_bias=(alpha_bias, alpha_bias))
+    _make_folder(output)
+    data = read_dataset(
+        dataset, data_dir=data_dir, columns=columns, separator=separator, encoding=encoding, items=items
+    )
+    note(describe_line(data))
+    splitter = make_splitter(folds, data, seed)
+    settings = {"n_components": n_components, "max_iter": max_iter, "objective": objective, "random_state": seed}
+    table = _run(names, data, splitter, len(names) * splitter.get_n_splits() * max_iter, settings)
+    means = last_epochs(table)
+    bar = float(cross_validate(BiasModel(), data, cv=splitter)["rmse"].mean())
+    _write(output, table, bar, f"Solvers on {data.name} (k = {n_components}, alpha = {alpha:g}, folds: {folds})")
+    if as_json:
+        print_json({"dataset": data.name, "folds": folds, "solvers": means.reset_index().to_dict("records")})
+    else:
+        stdout.print(
+            _pretty(means, f"{data.name}, folds: {folds}, k = {n_components}, {max_iter} epochs from one start")
+        )
+        note(f"every epoch is in {output / 'compare.csv'}, drawn in {output / 'compare.png'}")
+
+
+def _run(names: list[str], data: Dataset, splitter: Any, n_epochs: int, settings: dict[str, Any]) -> pd.DataFrame:
+    from nmf_scratch._progress import EpochProgress
+    from nmf_scratch.comparison import compare as compare_solvers
+
+    with EpochProgress(n_epochs, "comparing") as bar:
+
+        def on_epoch(name: str, fold: int, record: EpochRecord) -> None:
+            bar.tell(record, f"fold {fold}, {name}")
+
+        return compare_solvers(data, solvers=names, cv=splitter, on_epoch=on_epoch, **settings)
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot write to --output {str(folder)!r}: {error.strerror}") from None
+
+
+def _write(folder: Path, table: pd.DataFrame, bar: float, title: str) -> None:
+    from nmf_scratch.plots.comparison import plot_comparison
+    from nmf_scratch.plots.style import save_figure
+
+    table.to_csv(folder / "compare.csv", index=False)
+    save_figure(plot_comparison(table, title=title, bar=bar), folder / "compare.png")
+
+
+def _pretty(means: pd.DataFrame, title: str) -> Table:
+    table = new_table(title, caption="one problem for all; zeros: share of latent entries")
+    table.add_column("solver")
+    for label, _ in _COLUMNS.values():
+        table.add_column(label, justify="right")
+    for solver, row in means.iterrows():
+        table.add_row(str(solver), *(form.format(row[name]) for name, (_, form) in _COLUMNS.items()))
+    return table
+
+
+if __name__ == "__main__":
+    run_alone(compare)

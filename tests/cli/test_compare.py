@@ -1,0 +1,34 @@
+import json
+
+import pandas as pd
+
+
+def test_writes_a_table_and_a_figure_and_prints_a_line_per_solver(cli, shop, tmp_path):
+    done = cli("compare", "mu", "sgd", "-d", shop, "-k", 3, "--folds", 2, "--max-iter", 3, "-o", tmp_path / "out")
+    assert done.code == 0
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["compare.csv", "compare.png"]
+    table = pd.read_csv(tmp_path / "out" / "compare.csv")
+    assert set(table["solver"]) == {"mu", "sgd"}
+    assert table["epoch"].max() == 3
+    lines = [line.split() for line in done.out.splitlines()]
+    assert [line[0] for line in lines if line and line[0] in ("mu", "sgd")] == ["mu", "sgd"]
+
+
+def test_json_has_the_numbers_of_the_table(cli, shop, tmp_path):
+    done = cli("compare", "mu", "-d", shop, "-k", 2, "--folds", 2, "--max-iter", 2, "-o", tmp_path / "out", "--json")
+    content = json.loads(done.out)
+    assert content["solvers"][0]["solver"] == "mu"
+    assert content["solvers"][0]["epoch"] == 2
+
+
+def test_an_unknown_solver_is_one_line(cli, shop, tmp_path):
+    done = cli("compare", "sdg", "-d", shop, "-o", tmp_path / "out")
+    assert done.code == 2
+    assert done.err.startswith("error: solver='sdg' is unknown (did you mean 'sgd'?)")
+
+
+def test_an_unwritable_folder_is_one_line(cli, shop, tmp_path):
+    (tmp_path / "file").touch()
+    done = cli("compare", "mu", "-d", shop, "-k", 2, "--folds", 2, "--max-iter", 1, "-o", tmp_path / "file" / "out")
+    assert done.code == 2
+    assert "error: cannot write to --output" in done.err
