@@ -218,7 +218,8 @@ def download(
     if folder.is_dir() and not force:
         return folder
     if source.checksum is None:
-        raise DataUnavailable(f"{name} has no pinned checksum, so it is not downloaded; {_by_hand(source, folder)}")
+        by_hand = f"get {source.url} yourself and {_by_hand(source, folder)}"
+        raise DataUnavailable(f"{name} has no pinned checksum, so it is not downloaded; {by_hand}")
     report(f"{name}: {source.size}. {source.licence}. Please cite: {source.citation}.")
     report(f"{name}: downloading {source.url}")
     if force:
@@ -241,7 +242,7 @@ def _load_named(name: str, data_dir: Path, may_download: bool, report: Report | 
     if archive.is_file():
         return _unpack_and_read(archive, folder)
     if not may_download:
-        raise DataUnavailable(f"{name} is not in {data_dir}; {_by_hand(CATALOGUE[name], folder)}")
+        raise DataUnavailable(f"{name} is not in {data_dir}: {_by_hand(CATALOGUE[name], folder)}")
     return read_folder(download(name, data_dir, report=report), name)
 
 
@@ -269,7 +270,7 @@ def _unknown(name: str) -> str:
 
 
 def _by_hand(source: Source, folder: Path) -> str:
-    return f"put {source.name}.zip (from {source.url}) or the unpacked folder into {folder.parent}, or use 'demo'"
+    return f"put {source.name}.zip or the unpacked folder into {folder.parent}"
 
 
 # --- fetching -------------------------------------------------------------------------------------------------------
