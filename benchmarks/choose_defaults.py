@@ -30,7 +30,20 @@ PROBLEM = {
 
 OWN: dict[str, dict[str, list[Any]]] = {
     "mu": {"max_iter": [50, 100, 200, 400]},
+    "cd": {"inner_sweeps": [1, 2, 3], "max_iter": [10, 30, 60, 100]},
+    "ccd": {"inner_sweeps": [1, 2, 3], "max_iter": [5, 8, 12, 20, 60]},
+    "als": {"max_iter": [5, 10, 20, 40]},
+    "pgd": {"inner_steps": [3, 5, 10], "max_iter": [15, 30, 60, 120]},
     "sgd": {"step": [0.05, 0.07, 0.1, 0.15, 0.2], "max_iter": [20, 40, 60, 100]},
+    "adagrad": {"step": [0.05, 0.07, 0.1, 0.15], "initial": [0.1, 0.3, 1.0], "max_iter": [20, 30, 40, 60]},
+    "adam": {
+        "step": [0.002, 0.0035, 0.005, 0.007],
+        "beta1": [0.9, 0.5, 0.0],
+        "beta2": [0.8, 0.9, 0.99, 0.999],
+        "max_iter": [30, 40, 60],
+    },
+    "eg": {"step": [0.05, 0.07, 0.1, 0.15], "max_iter": [30, 40, 60, 100]},
+    "block-sgd": {"step": [0.05, 0.07, 0.1, 0.15, 0.2], "max_iter": [20, 40, 60, 100]},
 }
 """What each solver adds: fields of its own, and how long it runs."""
 

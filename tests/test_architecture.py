@@ -27,7 +27,7 @@ LAYERS = re.findall(
     data.encoder  data.ratings  data.dataset  data.files  data.formats  data.readers  data.layouts  data.demo
     data.synthetic  data.movielens  data.statistics  data.pairs  data
     model_selection  factors  objective  side_information
-    solvers.base  solvers.*  solvers
+    solvers.base  solvers.extrapolation  solvers.stochastic  solvers.*  solvers
     metrics  training  baselines  initialisers  recommendation  interpretation  persistence
     _progress  fitted  model  evaluation  comparison  tuning  distributed
     plots.style  plots.*  plots  report

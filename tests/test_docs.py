@@ -173,7 +173,20 @@ def test_every_python_block_runs_and_prints_what_the_page_shows(page, tmp_path, 
     assert run(read(page)[0], page.name)[1] == []
 
 
-@pytest.mark.parametrize("name", ["the-problem", "multiplicative-updates", "projected-sgd"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "the-problem",
+        "multiplicative-updates",
+        "coordinate-descent",
+        "alternating-least-squares",
+        "projected-gradient",
+        "projected-sgd",
+        "adaptive-steps",
+        "exponentiated-gradient",
+        "block-sgd",
+    ],
+)
 def test_pages_that_derive_have_code_that_runs_and_shows_what_it_prints(name):
     languages = Counter(block.language for block in read(ROOT / "docs" / f"{name}.md")[0])
     assert languages["python"] >= languages["text"] >= 5

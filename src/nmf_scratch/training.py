@@ -41,6 +41,9 @@ if TYPE_CHECKING:
 DIVERGED_AT = 4.0
 """A run whose objective exceeds this many times its first value has diverged."""
 
+PARALLEL_FROM = 50_000
+"""Ratings below which a fit runs on one thread unless told otherwise: waking others costs more than they do."""
+
 MAX_REPAIRS = 20
 """How often the step of a stochastic solver is halved before a run is given up: a factor of a million."""
 
@@ -191,7 +194,7 @@ def fit_factors(
     """
     monitor = monitor or Monitor()
     run = _Run(train, factors, objective, valid, replace(monitor, kkt=monitor.kkt or stopping.kkt_tol > 0))
-    with threads(n_threads):
+    with threads(1 if n_threads is None and len(train) < PARALLEL_FROM else n_threads):
         warm_up(solver, factors)
         state = solver.start(train, factors, objective, key=key, max_iter=stopping.max_iter)
         try:

@@ -175,7 +175,9 @@ def test_data_that_may_not_be_downloaded(tmp_path):
 
 
 def test_data_without_a_checksum_is_not_downloaded(tmp_path):
-    with pytest.raises(DataUnavailable, match="ml-32m has no pinned checksum, so it is not downloaded; get http.* yourself and put ml-32m"):
+    with pytest.raises(
+        DataUnavailable, match="ml-32m has no pinned checksum, so it is not downloaded; get http.* put ml-32m"
+    ):
         load_dataset("ml-32m", data_dir=tmp_path)
 
 

@@ -1,28 +1,45 @@
-import math
-
+import numpy as np
 import pytest
+from problems import OBJECTIVES, dense, naive_frozen, naive_sides, small_ratings
+from reference import sgd as naive_sgd
 
 from nmf_scratch import InputError
+from nmf_scratch._random import SHUFFLE, generator
+from nmf_scratch.factors import scaled_start
 from nmf_scratch.solvers import SGD
 
 
-def test_schedules_by_hand():
-    assert SGD(step=0.2, schedule="constant").step_size(7, 10) == 0.2
-    assert SGD(step=0.2, schedule="inverse-time", decay=0.5).step_size(2, 10) == pytest.approx(0.1)
-    assert SGD(step=0.2, schedule="cosine").step_size(0, 10) == 0.2
-    assert SGD(step=0.2, schedule="cosine").step_size(5, 10) == pytest.approx(0.1)
-    assert SGD(step=0.2).step_size(9, 10) == pytest.approx(0.1 * (1 + math.cos(0.9 * math.pi)))
+def test_momentum_goes_the_way_of_the_last_epoch_again():
+    ratings, objective = small_ratings(5), OBJECTIVES["count"]
+    factors = scaled_start(ratings, 3, dtype="float64", key=5)
+    told = naive_sides(objective, ratings, factors), naive_frozen(factors)
+    W, H = before = factors.W.copy(), factors.H.copy()
+    solver = SGD(step=0.05, schedule="constant", momentum=0.6)
+    state = solver.start(ratings, factors, objective, key=5, max_iter=4)
+    for epoch in range(4):
+        order = generator(5, SHUFFLE, epoch).permutation(len(ratings))
+        pushed = [np.maximum(0, X + 0.6 * (X - old)) for X, old in zip((W, H), before, strict=True)]
+        before = W, H
+        W, H = naive_sgd.epoch(dense(ratings), *pushed, *told, order, 0.05)
+        solver.epoch(state)
+        np.testing.assert_allclose(factors.W, W, rtol=1e-10, atol=1e-10)
+        np.testing.assert_allclose(factors.H, H, rtol=1e-10, atol=1e-10)
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ({"step": 0}, "step must be a finite number > 0, got 0"),
-        ({"step": float("nan")}, "step must be a finite number > 0, got nan"),
-        ({"schedule": "cosin"}, r"schedule='cosin' is unknown \(did you mean 'cosine'\?\)"),
-        ({"decay": -1}, "decay must be a finite number >= 0, got -1"),
-    ],
-)
-def test_bad_hyper_parameters_are_refused(arguments, message):
-    with pytest.raises(InputError, match=message):
-        SGD(**arguments)
+def test_momentum_is_stopped_by_a_divergence():
+    solver = SGD(momentum=0.9, schedule="constant")
+    ratings = small_ratings(6)
+    factors = scaled_start(ratings, 3, dtype="float64", key=6)
+    state = solver.start(ratings, factors, OBJECTIVES["count"], key=6, max_iter=4)
+    for _ in range(3):
+        solver.epoch(state)
+    state["epoch"] = 2
+    solver.open_epoch(state)
+    np.testing.assert_array_equal(state["before_W"], factors.W)
+    np.testing.assert_array_equal(state["before_H"], factors.H)
+
+
+@pytest.mark.parametrize("momentum", [-0.1, 1.0, float("nan")])
+def test_a_momentum_out_of_range_is_refused(momentum):
+    with pytest.raises(InputError, match="momentum must be a finite number >= 0 and <= 0.99, got"):
+        SGD(momentum=momentum)

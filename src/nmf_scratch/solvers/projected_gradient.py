@@ -1,0 +1,247 @@
+"""Accelerated projected gradient on the observed ratings (NeNMF: Guan et al. 2012; restarts: O'Donoghue & Candès 2015).
+
+Idea: with H fixed, each row of W has a small problem of its own. Walk down its slope, cut off what becomes negative,
+and carry the momentum of the last step into the next one (Nesterov 1983). A few steps per row, then it is the other
+side's turn. From the point y, which is the row w itself at first, user u steps by
+
+    g_f = −Σ_i∈Ω_u (r_ui − y · h_i) h_if + λ_uf ((1−ρ) (y_f − m_f) + ρ)                             (PGD.1)
+    w'_f = max(0, y_f − g_f / D_f)                                                                  (PGD.2)
+
+How far is safe? The curvatures A_fj = Σ_i h_if h_ij + λ_uf (1−ρ) [f = j] are non-negative, and for such a matrix the
+sums of its rows,
+
+    D_f = Σ_i∈Ω_u h_if Σ_j h_ij + λ_uf (1−ρ)                 over free columns j                    (PGD.3)
+
+lie above it: x·Dx ≥ x·Ax for all x. So the step never overshoots, and it costs two passes over the ratings to know,
+without A itself. `step="row"` takes the classical single step, with the largest of them for every column,
+
+    D_u = max_f D_f,   which bounds the largest eigenvalue of A (Perron & Frobenius)                (PGD.4)
+
+but a bias column has a row sum several times that of a taste, and would slow all others down. Momentum, with τ_1 = 1:
+
+    τ_{s+1} = ½ (1 + √(1 + 4 τ_s²)),   γ_s = (τ_s − 1) / τ_{s+1}                                    (PGD.5)
+    y ← w' + γ_s (w' − w),   w ← w'                                                                 (PGD.6)
+
+Momentum can overshoot where a step cannot. It is dropped, s back to 1, when the last move went uphill,
+
+    g · (w' − w) > 0                                                                                (PGD.7)
+
+and when the row's objective rose; then the step is undone as well. So the objective never goes up. The residuals of y
+are the same mixture (PGD.6) of known residuals as y is, hence this check is free: a step is two passes, one for g, one
+for the residuals of w'. Cost: O(inner_steps · n_ratings · K). Derived in docs/projected-gradient.md.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from nmf_scratch._check import check_choice, check_number
+from nmf_scratch._jit import kernel, parallel_kernel
+from nmf_scratch.data.ratings import Compressed, Ratings
+from nmf_scratch.factors import Columns, Factors
+from nmf_scratch.objective import Objective, Penalty
+from nmf_scratch.solvers.base import Defaults, State, in_dtype_of
+
+STEPS = ("column", "row")
+
+SLACK = 1e-14
+"""A row's objective has risen only if it did by more than this share; else rounding would restart the last digits."""
+
+Vector = NDArray[Any]
+Terms = tuple[Vector, Vector, Vector]
+
+
+@dataclass(frozen=True)
+class ProjectedGradient:
+    """Alternating accelerated projected gradient with restarts.
+
+    Parameters
+    ----------
+    inner_steps : int
+        Steps on each row before the other side's turn.
+    step : {"column", "row"}
+        A safe step for each column, (PGD.3), or the safe step for all columns of a row, (PGD.4).
+    """
+
+    inner_steps: int = 10
+    step: str = "column"
+
+    name: ClassVar[str] = "pgd"
+    monotone: ClassVar[bool] = True
+    stochastic: ClassVar[bool] = False
+    parallel: ClassVar[bool] = True
+    losses: ClassVar[tuple[float, float]] = (2.0, 2.0)
+    defaults: ClassVar[Defaults] = Defaults(alpha=0.03, alpha_bias=16.0, max_iter=30)
+
+    def __post_init__(self) -> None:
+        check_number("inner_steps", self.inner_steps, minimum=1, integer=True)
+        check_choice("step", self.step, STEPS)
+
+    def start(self, train: Ratings, factors: Factors, objective: Objective, *, key: int, max_iter: int) -> State:
+        """Prepare both views and penalties, and the momentum of each step."""
+        penalty_W, penalty_H = objective.penalties(train, factors)
+        return {
+            "W": factors.W,
+            "H": factors.H,
+            "by_user": in_dtype_of(factors, train.by_user),
+            "by_item": in_dtype_of(factors, train.by_item),
+            "penalty_W": penalty_W,
+            "penalty_H": penalty_H,
+            "columns": factors.columns,
+            "momentum": momentum(self.inner_steps).astype(factors.W.dtype),
+        }
+
+    def epoch(self, state: State) -> None:
+        """Take a few steps on every user row, then on every item row against the new user rows."""
+        columns_W, columns_H = state["columns"]
+        options = (state["momentum"], self.step == "row")
+        descend_rows(state["by_user"], state["W"], state["H"], state["penalty_W"], columns_W, *options)
+        descend_rows(state["by_item"], state["H"], state["W"], state["penalty_H"], columns_H, *options)
+
+
+def momentum(n_steps: int) -> NDArray[np.float64]:
+    """Return γ of the first steps after a restart, shape (n_steps,): 0, 0.28, 0.43, … towards 1."""
+    tau, shares = 1.0, []
+    for _ in range(n_steps):
+        after = 0.5 * (1 + math.sqrt(1 + 4 * tau * tau))  # (PGD.5)
+        shares.append((tau - 1) / after)  # (PGD.5)
+        tau = after
+    return np.array(shares)
+
+
+@parallel_kernel
+def descend_rows(
+    view: Compressed,
+    W: NDArray[Any],
+    H: NDArray[Any],
+    penalty: Penalty,
+    columns: Columns,
+    momentum: Vector,
+    one_step: bool,
+) -> None:
+    """Take accelerated steps on each row of W in place, H fixed; called with the roles swapped it updates H.
+
+    Parameters
+    ----------
+    view : Compressed
+        Ratings grouped by the rows of W.
+    W, H : ndarray, shapes (n_rows, K) and (n_columns, K)
+    penalty : Penalty
+        Of the side of W.
+    columns : Columns
+        Layout of W.
+    momentum : ndarray, shape (n_steps,)
+        γ of each step, in the dtype of the factors.
+    one_step : bool
+        Whether all columns of a row share the smallest of their steps.
+    """
+    indptr, indices, values = view
+    n_latent, free_bias, frozen = columns
+    for u in numba.prange(len(indptr) - 1):
+        ridge, lasso, centre = np.zeros_like(W[u]), np.zeros_like(W[u]), np.zeros_like(W[u])
+        ridge[:n_latent] = penalty.ridge_rating * penalty.counts[u] + penalty.ridge_row
+        lasso[:n_latent] = penalty.lasso_rating * penalty.counts[u] + penalty.lasso_row
+        if free_bias >= 0:
+            ridge[free_bias], centre[free_bias] = penalty.bias_ridge, penalty.bias_level
+        observed = slice(indptr[u], indptr[u + 1])
+        bound = curvature_bound(indices[observed], H, ridge, frozen, one_step)
+        descend(W[u], H, indices[observed], values[observed], (ridge, lasso, centre), bound, momentum)
+
+
+@kernel
+def curvature_bound(items: NDArray[Any], H: NDArray[Any], ridge: Vector, frozen: int, one_step: bool) -> Vector:
+    """Return D of (PGD.3), or of (PGD.4) in every entry; infinite for a column that is not to move."""
+    bound = ridge.copy()
+    for p in range(len(items)):
+        h = H[items[p]]
+        total = -h[frozen] if frozen >= 0 else h[0] - h[0]  # free columns only
+        for f in range(len(h)):
+            total += h[f]
+        for f in range(len(h)):
+            bound[f] += total * h[f]  # (PGD.3)
+    if frozen >= 0:
+        bound[frozen] = 0
+    largest = bound.max()
+    for f in range(len(bound)):
+        if bound[f] == 0:  # frozen, or without any effect on the objective
+            bound[f] = np.inf
+        elif one_step:
+            bound[f] = largest  # (PGD.4)
+    return bound
+
+
+@kernel
+def descend(
+    w: Vector, H: NDArray[Any], items: NDArray[Any], targets: Vector, terms: Terms, bound: Vector, momentum: Vector
+) -> None:
+    """Take one accelerated step per entry of `momentum` on the row w, in place.
+
+    Parameters
+    ----------
+    w : ndarray, shape (K,)
+    H : ndarray, shape (n_columns, K)
+    items, targets : ndarray, shape (n_row,)
+        Rows of H and ratings of this row.
+    terms : (ridge, lasso, centre)
+        The row's penalty, each array of shape (K,).
+    bound : ndarray, shape (K,)
+        D.
+    momentum : ndarray, shape (n_steps,)
+        γ.
+    """
+    ahead, new, slope, errors = w.copy(), w.copy(), np.empty_like(w), np.empty_like(targets)  # ahead is y, new is w'
+    value = measure(w, H, items, targets, terms, errors)
+    errors_ahead, errors_new = errors.copy(), errors.copy()
+    zero, age = momentum[0], 0
+    for _ in range(len(momentum)):
+        slope_at(ahead, H, items, errors_ahead, terms, slope)
+        uphill = zero
+        for f in range(len(w)):
+            new[f] = max(zero, ahead[f] - slope[f] / bound[f])  # (PGD.2)
+            uphill += slope[f] * (new[f] - w[f])
+        value_new = measure(new, H, items, targets, terms, errors_new)
+        if not value_new <= value * (1 + SLACK):  # also if it is NaN
+            ahead[:], errors_ahead[:], age = w, errors, 0
+            continue
+        if uphill > 0:  # (PGD.7)
+            age = 0
+        gamma = momentum[age]
+        for f in range(len(w)):
+            ahead[f] = new[f] + gamma * (new[f] - w[f])  # (PGD.6)
+        for p in range(len(items)):
+            errors_ahead[p] = errors_new[p] + gamma * (errors_new[p] - errors[p])  # (PGD.6)
+        w[:], errors[:], value, age = new, errors_new, min(value, value_new), age + 1
+
+
+@kernel
+def slope_at(y: Vector, H: NDArray[Any], items: NDArray[Any], errors: Vector, terms: Terms, slope: Vector) -> None:
+    """Write the slope of the row's objective at y, whose residuals are given, into `slope`."""
+    ridge, lasso, centre = terms
+    for f in range(len(y)):
+        slope[f] = ridge[f] * (y[f] - centre[f]) + lasso[f]  # (PGD.1)
+    for p in range(len(items)):
+        h, error = H[items[p]], errors[p]
+        for f in range(len(y)):
+            slope[f] -= error * h[f]  # (PGD.1)
+
+
+@kernel
+def measure(w: Vector, H: NDArray[Any], items: NDArray[Any], targets: Vector, terms: Terms, errors: Vector) -> float:
+    """Write the residuals of w into `errors` and return the row's objective, in float64: it decides over restarts."""
+    ridge, lasso, centre = terms
+    total = 0.0
+    for p in range(len(items)):
+        h, error = H[items[p]], targets[p]
+        for f in range(len(w)):
+            error -= w[f] * h[f]
+        errors[p] = error
+        total += 0.5 * error * error
+    for f in range(len(w)):
+        total += 0.5 * ridge[f] * (w[f] - centre[f]) ** 2 + lasso[f] * w[f]
+    return total

@@ -1,0 +1,75 @@
+"""Alternating non-negative least squares, one row at a time: textbook pivoting, textbook coordinate descent."""
+
+import numpy as np
+
+
+def normal_equations(r, h, explained, lam, rho, centre):
+    """Return A and d of one row, over its free columns; r has NaN where nothing was observed."""
+    observed = ~np.isnan(r)
+    h, target = h[observed], r[observed] - explained[observed]
+    A = h.T @ h + np.diag(lam * (1 - rho))  # (ALS.1)
+    d = target @ h + lam * ((1 - rho) * centre - rho)  # (ALS.2)
+    return A, d
+
+
+def lengths(A):
+    """Return √A_ff, and 1 where that is 0."""
+    return np.where(np.diag(A) > 0, np.sqrt(np.diag(A)), 1.0)
+
+
+def pivot(A, d, w):
+    """Block principal pivoting (Kim & Park 2011, Algorithm 1); None on a singular system."""
+    size = lengths(A)
+    support = w * size > 1e-12 * (w * size).max()
+    fewest, patience = np.inf, 3
+    while True:
+        if np.linalg.matrix_rank(A[np.ix_(support, support)]) < support.sum():
+            return None
+        x = np.zeros(len(d))
+        x[support] = np.linalg.solve(A[np.ix_(support, support)], d[support])  # (ALS.3)
+        slope = A @ x - d  # (ALS.4)
+        wrong = np.where(support, x * size < -1e-12 * (abs(x) * size).max(), slope < -1e-12 * (A @ abs(x) + abs(d)))
+        if not wrong.any():
+            return np.where(x * size > 1e-12 * (x * size).max(), x, 0.0)
+        if wrong.sum() < fewest:
+            fewest, patience = wrong.sum(), 3
+        elif patience > 0:
+            patience -= 1
+        else:
+            wrong = np.arange(len(d)) == np.flatnonzero(wrong).max()
+        support = support ^ wrong  # (ALS.5)
+
+
+def descend(A, d, w, sweeps=1000, tolerance=1e-10):
+    """Coordinate descent on ½ w·Aw − d·w."""
+    w = w.copy()
+    for _ in range(sweeps):
+        before = w.copy()
+        for f in range(len(w)):
+            slope = A[f] @ w - d[f]
+            if A[f, f] > 0:
+                w[f] = max(0.0, w[f] - slope / A[f, f])  # (ALS.6)
+            elif slope > 0:
+                w[f] = 0.0
+        if (lengths(A) * np.abs(w - before)).max() <= tolerance * (lengths(A) * w).max():
+            break
+    return w
+
+
+def half_step(R, W, H, lam, rho, centre, frozen):
+    """Return the updated W; R has NaN where nothing was observed."""
+    free = [f for f in range(W.shape[1]) if f != frozen]
+    explained = np.zeros(len(H)) if frozen is None else H[:, frozen]
+    updated = W.copy()
+    for u in range(len(W)):
+        A, d = normal_equations(R[u], H[:, free], explained, lam[u, free], rho[free], centre[free])
+        solution = pivot(A, d, W[u, free])
+        updated[u, free] = descend(A, d, W[u, free]) if solution is None else solution
+    return updated
+
+
+def epoch(R, W, H, sides, frozen):
+    """One alternation: users first, then items against the new users."""
+    W = half_step(R, W, H, *sides[0], frozen[0])
+    H = half_step(R.T, H, W, *sides[1], frozen[1])
+    return W, H
