@@ -57,17 +57,31 @@ def test_ctrl_c_during_a_fit_ends_the_cross_validation():
         cross_validate(NMF(2, callbacks=[interrupt]), FRAME, cv=2)
 
 
-# The library NMF that people use gets 0.969 on these folds, a plain bias model 0.942.
-MEASURED = {"mu": 0.938, "sgd": 0.930}
+# Mean RMSE over u1 … u5 that each solver must reach with its own defaults. For comparison, measured by others on these
+# folds: the library NMF that people use 0.969, a plain bias model 0.942.
+REACHED = {
+    **{"mu": 0.920, "cd": 0.916, "ccd": 0.912, "als": 0.916, "pgd": 0.916},
+    **{"sgd": 0.915, "adagrad": 0.915, "adam": 0.909, "eg": 0.917, "block-sgd": 0.915},
+}
+
+
+@pytest.fixture(scope="module")
+def bars(ml_100k):
+    """Measure the baselines: the best mean RMSE and MAE that knows no tastes."""
+    folds = PredefinedSplit(ml_100k.test_fold)
+    means = [cross_validate(baseline(), ml_100k, cv=folds).mean() for baseline in BASELINES.values()]
+    return min(mean["rmse"] for mean in means), min(mean["mae"] for mean in means)
 
 
 @pytest.mark.parametrize("name", SOLVERS)
-def test_accuracy_on_the_predefined_folds(name, ml_100k):
+def test_accuracy_on_the_predefined_folds(name, ml_100k, bars):
+    scores = cross_validate(NMF(solver=name, random_state=0), ml_100k, cv=PredefinedSplit(ml_100k.test_fold))
+    assert scores["rmse"].mean() <= REACHED[name]
+    assert scores["rmse"].mean() < bars[0]
+    assert scores["mae"].mean() < bars[1]
+
+
+def test_the_same_evaluation_twice_gives_the_same_digits(ml_100k):
     folds = PredefinedSplit(ml_100k.test_fold)
-    scores = cross_validate(NMF(solver=name, random_state=0), ml_100k, cv=folds)
-    bars = [cross_validate(baseline(), ml_100k, cv=folds) for baseline in BASELINES.values()]
-    assert scores["rmse"].mean() <= MEASURED[name]
-    assert scores["rmse"].mean() < min(bar["rmse"].mean() for bar in bars)
-    assert scores["mae"].mean() < min(bar["mae"].mean() for bar in bars)
-    again = cross_validate(NMF(solver=name, random_state=0), ml_100k, cv=folds)
-    np.testing.assert_array_equal(again["rmse"], scores["rmse"])
+    first, again = (cross_validate(NMF(random_state=0, max_iter=5), ml_100k, cv=folds) for _ in range(2))
+    np.testing.assert_array_equal(first[["rmse", "mae"]], again[["rmse", "mae"]])

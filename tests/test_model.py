@@ -121,7 +121,7 @@ class TestInput:
             ({"n_components": 0}, "n_components must be an integer >= 1 and <= 10000, got 0"),
             ({"n_components": 20_000}, "got 20000"),
             ({"n_components": 2.5}, "got 2.5"),
-            ({"solver": "sdg"}, r"solver='sdg' is unknown \(did you mean 'sgd'\?\); choose one of: mu, sgd"),
+            ({"solver": "sdg"}, r"solver='sdg' is unknown \(did you mean 'sgd'\?\); choose one of: adagrad, .*, sgd"),
             ({"solver": 3}, "solver must be a name or a solver object, got 3"),
             ({"loss": 1.0}, "solver 'sgd' cannot minimise loss=1.0; these can: mu"),
             ({"loss": 3.0}, "loss must be a finite number >= 0 and <= 2, got 3.0"),

@@ -104,7 +104,7 @@ class TestDownload:
         ("name", "message"),
         [
             ("ml-100", "error: dataset='ml-100' is unknown (did you mean 'ml-100k'?); choose one of: ml-100k, "),
-            ("ml-32m", "error: ml-32m has no pinned checksum, so it is not downloaded; put ml-32m.zip "),
+            ("ml-32m", "error: ml-32m has no pinned checksum, so it is not downloaded; get http"),
         ],
     )
     def test_what_cannot_be_downloaded(self, cli, tmp_path, name, message):

@@ -32,6 +32,10 @@ def test_strata_come_in_another_order_each_epoch():
     assert not np.array_equal(first, second)
 
 
+def test_rows_are_dealt_back_and_forth_by_hand():
+    np.testing.assert_array_equal(deal(np.array([5, 9, 1, 7, 3, 3, 0]), 3), [2, 0, 0, 1, 2, 1, 0])
+
+
 @pytest.mark.parametrize("n_blocks", [2, 3, 8])
 def test_dealt_groups_differ_by_no_more_than_the_largest_row(n_blocks):
     for seed in range(20):

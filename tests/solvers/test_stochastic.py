@@ -100,7 +100,7 @@ def test_a_not_a_number_is_not_projected_away(name):
     state, factors, _ = started(solver)
     factors.W[0, 0] = np.nan
     solver.epoch(state)
-    assert np.isnan(factors.W).any()
+    assert np.isnan(factors.W[0, :4]).all()  # all that is free
     assert np.isnan(state["squares"])
 
 

@@ -17,7 +17,7 @@ the step with its root) the method turns into projected stochastic gradient desc
 Accumulators only grow, so steps decrease by themselves, for a busy row like 1/√visits. That is too slow to end on: the
 cosine schedule on top averages the last noise out.
 
-Cost: O(n_ratings · k) per epoch. Not monotone. Less sensitive to the step than sgd. Derived in docs/adaptive-steps.md.
+Cost: O(n_ratings · k) per epoch. Not monotone. Derived in docs/adaptive-steps.md.
 """
 
 from __future__ import annotations
