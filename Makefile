@@ -70,8 +70,10 @@ bench: $(DEV) ## time reading, encoding, each solver and top-N
 	$(PYTEST) benchmarks --benchmark-only $(ARGS)
 
 .PHONY: results
-results: $(RUN) ## measure accuracy on the folds of MovieLens 100K; rewrites the README's table and figure
+results: $(RUN) ## measure accuracy on the folds of MovieLens 100K; rewrites the README's table and figures
 	@$(PY) benchmarks/accuracy.py
+	@$(PY) -m nmf_scratch compare --dataset ml-100k --folds u1-u5 --output runs/compare
+	@cp runs/compare/compare.png docs/figures/compare.png
 
 .PHONY: lint
 lint: $(DEV) ## check style, format and types
