@@ -5,7 +5,8 @@
 
 The data is the training part of u1. Three times, a tenth of it is held out at random; a setting's score is its mean
 RMSE on the held-out tenths. The search goes through one parameter at a time, keeps the best value, and starts over
-until nothing improves. What it prints is written into the solvers by hand, after rounding.
+until nothing improves. What it prints is where the defaults in the solvers come from; those of the solvers with many
+parameters were refined by finer searches on the same three splits.
 
 One remark on cleanliness: u1's training part contains the test ratings of u2 to u5, as it must. The score on u1 is free
 of any choice made here; those on the others share ratings with it, and should be read with that in mind.

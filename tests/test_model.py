@@ -298,6 +298,12 @@ class TestEstimatorContract:
         assert fitted.stop_reason_ == "no_improvement"
         assert frame["valid_rmse"].idxmin() == len(frame) - 1 - fitted.patience
 
+    def test_a_fit_beyond_repair_says_so_and_leaves_sound_factors(self):
+        with pytest.warns(UserWarning, match="diverged; the factors of epoch 0 were kept; use a smaller step"):
+            fitted = NMF(3, solver=SGD(step=1e30), random_state=0).fit(X, Y)
+        assert fitted.stop_reason_ == "diverged"
+        assert np.isfinite(fitted.predict(X)).all()
+
     def test_early_stopping_needs_enough_ratings(self):
         with pytest.raises(InputError, match="early_stopping needs more than 2 ratings"):
             NMF(2, early_stopping=True).fit([("a", 1), ("b", 2)], [1, 2])

@@ -11,6 +11,7 @@ of the ratings. `predict` clips to the rating scale; `recommend` sorts by the un
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from contextlib import nullcontext
 from typing import Any, Self
@@ -204,6 +205,8 @@ class NMF(FittedModel):
         self._factors = result.factors.in_unit(self.mean_rating_ or 1.0)
         self.history_, self.stop_reason_ = result.history, result.stop_reason
         self.n_iter_ = result.history.records[-1].epoch
+        if self.stop_reason_ == "diverged":
+            warnings.warn(f"{result.history.events[-1]}; use a smaller step or a stronger alpha", stacklevel=2)
         return self
 
     def epochs(self) -> int:
