@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from problems import OBJECTIVES, small_ratings
 
-from nmf_scratch import InputError
+from nmf_scratch import InputError, training
 from nmf_scratch.factors import scaled_start
 from nmf_scratch.solvers import SGD, SOLVERS, MultiplicativeUpdates
 from nmf_scratch.training import EpochRecord, Monitor, Stopping, fit_factors
@@ -116,6 +116,16 @@ def test_ctrl_c_keeps_what_was_learnt():
     two_epochs = fit(SGD(), Stopping(10), monitor=Monitor(callbacks=[lambda record, _: record.epoch == 2]))
     assert result.stop_reason == "interrupted"
     np.testing.assert_array_equal(result.factors.W, two_epochs.factors.W)
+
+
+def test_ctrl_c_before_the_first_record_is_passed_on(monkeypatch):
+    def interrupt(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(training.Objective, "value_from", interrupt)
+    monkeypatch.setattr(training, "warm_up", lambda *args: None)
+    with pytest.raises(KeyboardInterrupt):
+        fit(SGD(), Stopping(3))
 
 
 @pytest.mark.parametrize("step", [1e6, 30.0])

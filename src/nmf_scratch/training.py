@@ -200,6 +200,8 @@ def fit_factors(
         try:
             reason = _loop(run, solver, state, stopping)
         except KeyboardInterrupt:
+            if not run.history.records:
+                raise  # nothing was learnt yet
             reason = "interrupted"
     return run.result(reason)
 
