@@ -70,6 +70,20 @@ class Solver(Protocol):
         ...
 
 
+def row_state(train: Ratings, factors: Factors, objective: Objective) -> State:
+    """Return what solvers that go row by row start from: factors, both views, both penalties, both layouts."""
+    penalty_W, penalty_H = objective.penalties(train, factors)
+    return {
+        "W": factors.W,
+        "H": factors.H,
+        "by_user": in_dtype_of(factors, train.by_user),
+        "by_item": in_dtype_of(factors, train.by_item),
+        "penalty_W": penalty_W,
+        "penalty_H": penalty_H,
+        "columns": factors.columns,
+    }
+
+
 def in_dtype_of(factors: Factors, view: Compressed) -> Compressed:
     """Return the view with values in the dtype of the factors, so that a kernel computes in one type only."""
     values = view.values.astype(factors.W.dtype, copy=False)

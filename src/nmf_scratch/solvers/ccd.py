@@ -41,7 +41,7 @@ from nmf_scratch._jit import kernel, parallel_kernel, threads
 from nmf_scratch.data.ratings import Compressed, Ratings
 from nmf_scratch.factors import Factors
 from nmf_scratch.objective import Objective, Penalty
-from nmf_scratch.solvers.base import Defaults, State, in_dtype_of
+from nmf_scratch.solvers.base import Defaults, State, row_state
 
 PARALLEL_FROM = 300_000
 """Fewer ratings than this are visited by one thread.
@@ -76,16 +76,9 @@ class CyclicCoordinateDescent:
 
     def start(self, train: Ratings, factors: Factors, objective: Objective, *, key: int, max_iter: int) -> State:
         """Prepare views, penalties and room for both orders of the residuals; nothing is random or scheduled."""
-        penalty_W, penalty_H = objective.penalties(train, factors)
-        return {
-            "W": factors.W,
-            "H": factors.H,
-            "by_user": in_dtype_of(factors, train.by_user),
-            "by_item": in_dtype_of(factors, train.by_item),
+        return row_state(train, factors, objective) | {
             "errors_by_user": np.empty(len(train), factors.W.dtype),
             "errors_by_item": np.empty(len(train), factors.W.dtype),
-            "penalty_W": penalty_W,
-            "penalty_H": penalty_H,
             "n_components": factors.n_components,
             "biases": factors.biases,
         }

@@ -36,7 +36,7 @@ from nmf_scratch._jit import kernel, parallel_kernel
 from nmf_scratch.data.ratings import Compressed, Ratings
 from nmf_scratch.factors import Columns, Factors
 from nmf_scratch.objective import FLOOR, Objective, Penalty
-from nmf_scratch.solvers.base import Defaults, State, in_dtype_of
+from nmf_scratch.solvers.base import Defaults, State, row_state
 from nmf_scratch.solvers.extrapolation import extrapolated_epoch, prepare_extrapolation
 
 
@@ -61,16 +61,8 @@ class MultiplicativeUpdates:
 
     def start(self, train: Ratings, factors: Factors, objective: Objective, *, key: int, max_iter: int) -> State:
         """Prepare both views and penalties; nothing here is random or scheduled."""
-        penalty_W, penalty_H = objective.penalties(train, factors)
         number = factors.W.dtype.type
-        state = {
-            "W": factors.W,
-            "H": factors.H,
-            "by_user": in_dtype_of(factors, train.by_user),
-            "by_item": in_dtype_of(factors, train.by_item),
-            "penalty_W": penalty_W,
-            "penalty_H": penalty_H,
-            "columns": factors.columns,
+        state = row_state(train, factors, objective) | {
             "loss": (number(objective.loss), number(FLOOR)),
             "exponents": tuple(number(gamma) for gamma in exponents(objective)),
         }

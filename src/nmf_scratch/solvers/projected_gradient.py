@@ -46,7 +46,7 @@ from nmf_scratch._jit import kernel, parallel_kernel
 from nmf_scratch.data.ratings import Compressed, Ratings
 from nmf_scratch.factors import Columns, Factors
 from nmf_scratch.objective import Objective, Penalty
-from nmf_scratch.solvers.base import Defaults, State, in_dtype_of
+from nmf_scratch.solvers.base import Defaults, State, row_state
 
 STEPS = ("column", "row")
 
@@ -85,17 +85,8 @@ class ProjectedGradient:
 
     def start(self, train: Ratings, factors: Factors, objective: Objective, *, key: int, max_iter: int) -> State:
         """Prepare both views and penalties, and the momentum of each step."""
-        penalty_W, penalty_H = objective.penalties(train, factors)
-        return {
-            "W": factors.W,
-            "H": factors.H,
-            "by_user": in_dtype_of(factors, train.by_user),
-            "by_item": in_dtype_of(factors, train.by_item),
-            "penalty_W": penalty_W,
-            "penalty_H": penalty_H,
-            "columns": factors.columns,
-            "momentum": momentum(self.inner_steps).astype(factors.W.dtype),
-        }
+        steps = momentum(self.inner_steps).astype(factors.W.dtype)
+        return row_state(train, factors, objective) | {"momentum": steps}
 
     def epoch(self, state: State) -> None:
         """Take a few steps on every user row, then on every item row against the new user rows."""
