@@ -60,3 +60,17 @@ def threads(n_threads: int | None) -> Iterator[None]:
             yield
         finally:
             numba.set_num_threads(before)
+
+
+@contextmanager
+def parallel_turn() -> Iterator[bool]:
+    """Say whether this Python thread may enter parallel kernels in the block: not while another one is inside them.
+
+    For short work that has a serial way to the same result, which is better than waiting for somebody's fit.
+    """
+    is_free = _ONE_FIT_AT_A_TIME.acquire(blocking=False)
+    try:
+        yield is_free
+    finally:
+        if is_free:
+            _ONE_FIT_AT_A_TIME.release()

@@ -8,7 +8,6 @@ from problems import dense, small_ratings
 from scipy import sparse
 
 from nmf_scratch import InputError, Ratings
-from nmf_scratch.data.ratings import counting_sort
 
 TRIPLES = st.lists(
     st.tuples(st.integers(0, 6), st.integers(0, 4), st.sampled_from([0.0, 0.5, 1.0, 4.5])),
@@ -53,18 +52,34 @@ def test_views_are_sorted_within_rows_and_read_only():
                 array[0] = 1
 
 
-@given(st.lists(st.integers(0, 9), max_size=60))
-def test_counting_sort_is_a_stable_sort(keys):
-    keys = np.array(keys, dtype=np.int32)
-    indptr, order = counting_sort(keys, 10)
-    np.testing.assert_array_equal(order, np.argsort(keys, kind="stable"))
-    np.testing.assert_array_equal(np.diff(indptr), np.bincount(keys, minlength=10))
-
-
 def test_the_last_of_repeated_pairs_wins_and_is_reported():
     with pytest.warns(UserWarning, match=r"2 repeated \(user, item\) pairs: the last rating of each was kept"):
         ratings = Ratings.from_arrays([0, 1, 0, 0], [2, 0, 2, 2], [1.0, 3.0, 5.0, 2.0])
     assert ratings.values.tolist() == [2.0, 3.0]
+
+
+@pytest.mark.parametrize("dtype", [np.int32, np.int64])
+def test_the_arrays_of_the_caller_stay_the_callers(dtype):
+    users, items, values = np.array([0, 0, 1], dtype), np.array([0, 2, 1], dtype), np.ones(3, np.float32)
+    ratings = Ratings.from_arrays(users, items, values)
+    for array in (users, items, values):
+        array[:] = 7
+    assert ratings.users.tolist() == [0, 0, 1]
+    assert ratings.values.tolist() == [1.0, 1.0, 1.0]
+
+
+def test_sorted_arrays_can_be_handed_over():
+    users, items, values = np.array([0, 0, 1], np.int32), np.array([0, 2, 1], np.int32), np.ones(3, np.float32)
+    ratings = Ratings.from_arrays(users, items, values, copy=False)
+    pairs = [(ratings.users, users), (ratings.items, items), (ratings.values, values)]
+    assert all(np.shares_memory(kept, given) for kept, given in pairs)
+
+
+def test_what_is_sorted_is_not_sorted_again(monkeypatch):
+    monkeypatch.setattr("nmf_scratch.data.ratings.group", None)
+    assert len(Ratings.from_arrays([0, 0, 1], [0, 2, 1], [1.0, 2.0, 3.0])) == 3
+    with pytest.raises(TypeError):
+        Ratings.from_arrays([0, 0, 1], [2, 0, 1], [1.0, 2.0, 3.0])
 
 
 def test_transpose_swaps_the_roles():

@@ -3,6 +3,7 @@ import csv
 import gzip
 import io
 import lzma
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -144,11 +145,73 @@ def test_padded_ids_stay_text(write, ids, separator):
 
 
 def test_padding_is_seen_in_the_first_column_and_across_chunks(write, monkeypatch):
-    monkeypatch.setattr("nmf_scratch.data.readers._CHUNK_BYTES", 5)
+    monkeypatch.setattr("nmf_scratch.data.readers._BLOCK_BYTES", 5)
     for n in range(1, 12):
         path = write(f"{10**n},1,2\n007,2,3\n")
         assert read_ratings(path)["user"].tolist() == [str(10**n), "007"]
     assert read_ratings(write("01,1,2\n7,2,3\n"))["user"].tolist() == ["01", "7"]
+
+
+@pytest.mark.parametrize(
+    "ids", [["1", "2", "x", "4"], ["1", "2", "3", "1.50"], ["10", "2", "3", "007"], ["1", "", "", ""]]
+)
+@pytest.mark.parametrize("separator", [",", "::"])
+def test_chunks_agree_about_ids(write, monkeypatch, ids, separator):
+    """What one chunk takes for numbers is text if another one holds text."""
+    rows = [(7, label or str(2**40 + place), 3.5) for place, label in enumerate(ids)]
+    path = write(delimited(rows, separator))
+    whole = read_ratings(path)
+    for n_lines in (1, 2, 3):
+        monkeypatch.setattr("nmf_scratch.data.readers._CHUNK_LINES", n_lines)
+        pd.testing.assert_frame_equal(read_ratings(path), whole)
+    assert whole["item"].tolist() == column([row[1] for row in rows])
+
+
+def test_chunks_agree_about_times(write, monkeypatch):
+    monkeypatch.setattr("nmf_scratch.data.readers._CHUNK_LINES", 1)
+    assert read_ratings(write("1,2,3,5\n1,3,4,6.5\n"))["timestamp"].tolist() == [5.0, 6.5]
+    assert read_ratings(write("user,item,rating,date\n1,2,3,1970-01-02\n1,3,4,1970-01-03\n"))["timestamp"].tolist() == [
+        86400,
+        172800,
+    ]
+    with pytest.raises(InputError, match="its values do not fit their columns"):
+        read_ratings(write("1,2,3,5\n1,3,4,1970-01-03\n"))
+
+
+def test_half_stars_and_large_numbers_survive_the_chunks(write, monkeypatch):
+    monkeypatch.setattr("nmf_scratch.data.readers._CHUNK_LINES", 1)
+    ratings = read_ratings(write(f"1,2,0.1,5\n-3,{2**62},4,{2**40}\n"))
+    assert ratings.to_dict("list") == {
+        "user": [1, -3],
+        "item": [2, 2**62],
+        "rating": [0.1, 4.0],
+        "timestamp": [5, 2**40],
+    }
+
+
+def test_reading_takes_little_more_memory_than_its_result(write):
+    """NumPy reports its arrays to tracemalloc; one column at a time is joined."""
+    rows = np.arange(200_000)
+    frame = pd.DataFrame({"user": rows // 50, "item": rows % 50 * 1000, "rating": rows % 5 + 0.5, "time": rows + 10**9})
+    path = write(frame.to_csv(index=False))
+    tracemalloc.start()
+    ratings = parse_ratings(path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    result = ratings.memory_usage(index=False).sum()
+    assert result == 200_000 * 32
+    assert peak < 1.5 * result + 2**17 * 32, "a chunk of 2**17 lines comes on top"
+
+
+@pytest.mark.parametrize("suffix", ["", ".gz"])
+def test_progress_counts_the_bytes_of_the_file(write, suffix):
+    content = delimited([(user, 1, 3) for user in range(50_000)], ",").encode()
+    content = gzip.compress(content, 1) if suffix else content
+    seen = []
+    parse_ratings(write(content, f"ratings.csv{suffix}"), progress=lambda done, total: seen.append((done, total)))
+    assert {total for _, total in seen} == {len(content)}
+    assert [done for done, _ in seen] == sorted(done for done, _ in seen)
+    assert seen[0][0] <= seen[-1][0] == len(content)
 
 
 def test_zero_and_half_stars_are_not_taken_for_padding(write):
@@ -276,6 +339,31 @@ def test_a_bad_line_is_named_with_its_number_and_content(write, line, problem, s
     assert message.startswith(f"{path}, line {5 if header else 4}: {problem}")
     assert message.endswith(repr(line))
     assert "\n" not in message
+
+
+@pytest.mark.parametrize(("line", "problem"), BAD_LINES)
+@pytest.mark.parametrize("separator", [",", "::"])
+@pytest.mark.parametrize("n_lines", [1, 2, 3])
+def test_a_bad_line_is_named_wherever_chunks_begin(write, monkeypatch, line, problem, separator, n_lines):
+    monkeypatch.setattr("nmf_scratch.data.readers._CHUNK_LINES", n_lines)
+    for place in range(1, 6):
+        lines = ["5,6,4"] * 6
+        lines[place] = line
+        path = write("\n".join(lines).replace(",", separator))
+        with pytest.raises(InputError) as caught:
+            read_ratings(path)
+        assert str(caught.value).startswith(f"{path}, line {place + 1}: {problem}")
+
+
+@pytest.mark.parametrize("separator", [",", "::"])
+@pytest.mark.parametrize("header", ["", "user,item,rating,remark\n"])
+def test_blank_remarks_need_no_walk_through_the_lines(write, monkeypatch, separator, header):
+    monkeypatch.setattr("nmf_scratch.data.readers.first_problem", None)
+    text = f"{header}1,2,3,fine\n\n1,3,4,\n1,4,5,\n".replace(",", separator)
+    columns = {"user": 0, "item": 1, "rating": 2}
+    assert read_ratings(write(text), columns=columns)["rating"].tolist() == [3.0, 4.0, 5.0]
+    with pytest.raises(TypeError):
+        read_ratings(write(text.replace(f"4{separator}", "4", 1)), columns=columns)
 
 
 @pytest.mark.parametrize("line", ["1,2,abc", "1,2,-3", "1,2,nan", ",2,3"])

@@ -13,7 +13,7 @@ Cost: O(n) for n labels, plus O(m log m) to sort the m distinct ones. The result
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -29,6 +29,8 @@ _SHOWN = 5
 """An error message shows at most this many of the offending labels."""
 
 _NUMBERS = ("boolean", "integer", "floating", "mixed-integer-float")
+
+_BLOCK = 2**16
 
 _DENSE = 8
 """Integers are counted instead of hashed while their range is at most this many times their number."""
@@ -165,6 +167,8 @@ class LabelEncoder:
                 f"{_some(few.labels.where(unseen))} ({len(self.classes_)} labels of dtype {self.classes_.dtype} were); "
                 'fit on all labels, or use LabelEncoder(unknown="code") to encode the unseen as -1'
             )
+        if np.array_equal(found, np.arange(len(self.classes_))):  # the distinct labels are the classes, in their order
+            return few.positions
         return found.astype(_code_dtype(len(self.classes_)))[few.positions]
 
     def _find(self, labels: _Labels) -> npt.NDArray[np.intp]:
@@ -205,7 +209,7 @@ class _Few(NamedTuple):
     """The distinct labels, in any order, and which of them stands at each position."""
 
     labels: _Labels
-    positions: npt.NDArray[np.intp]
+    positions: Codes
 
 
 def _few(labels: _Labels) -> _Few:
@@ -215,18 +219,30 @@ def _few(labels: _Labels) -> _Few:
     return _Few(labels._replace(keys=distinct), positions)
 
 
-def _count(keys: Array) -> tuple[npt.NDArray[np.intp], Array]:
+def _count(keys: Array) -> tuple[Codes, Array]:
     low = int(keys.min())
     present = np.zeros(int(keys.max()) - low + 1, dtype=bool)
-    present[keys - low] = True
-    return (np.cumsum(present) - 1)[keys - low], np.flatnonzero(present) + low
+    for block in _blocks(keys):
+        present[keys[block] - low] = True
+    distinct = np.flatnonzero(present)
+    rank = np.cumsum(present, dtype=_code_dtype(len(distinct))) - 1
+    positions = np.empty(len(keys), dtype=rank.dtype)
+    for block in _blocks(keys):
+        positions[block] = rank[keys[block] - low]
+    return positions, distinct + low
 
 
-def _hash(keys: Array) -> tuple[npt.NDArray[np.intp], Array]:
+def _blocks(keys: Array) -> Iterator[slice]:
+    """Cut the labels into pieces whose intermediate arrays fit into the cache."""
+    return (slice(start, start + _BLOCK) for start in range(0, len(keys), _BLOCK))
+
+
+def _hash(keys: Array) -> tuple[Codes, Array]:
     try:
-        return pd.factorize(keys)  # the position of a missing label is -1
+        positions, distinct = pd.factorize(keys)  # the position of a missing label is -1
     except TypeError as error:
         raise InputError(f"labels must be hashable: pass one column of ids ({error})") from error
+    return positions.astype(_code_dtype(len(distinct)), copy=False), distinct
 
 
 def _is_dense(keys: Array) -> bool:
@@ -307,12 +323,21 @@ def _from_pandas(series: pd.Series[Any]) -> tuple[Array, np.dtype[Any]]:
         _refuse_missing(series)
         return _from_pandas(series.astype(dtype.categories.dtype))
     if isinstance(dtype, pd.api.extensions.ExtensionDtype) and pd.api.types.is_string_dtype(dtype):
-        return series.to_numpy(dtype=object), np.dtype(str)
+        return _shared(series), np.dtype(str)
     if hasattr(dtype, "numpy_dtype"):  # nullable and Arrow columns
         _refuse_missing(series)
         series = series.astype(dtype.numpy_dtype)
     values = series.to_numpy()
     return values, values.dtype
+
+
+def _shared(series: pd.Series[Any]) -> Array:
+    """Return text as objects, one for all that are equal: Arrow columns would make a Python object of each."""
+    positions, distinct = pd.factorize(series)
+    if (positions < 0).any():
+        _refuse_missing(series)
+    objects: Array = distinct.to_numpy(dtype=object)[positions]
+    return objects
 
 
 def _from_objects(objects: pd.Series[Any]) -> tuple[Array, np.dtype[Any]]:

@@ -175,19 +175,30 @@ def _given(path: Path, columns: Columns, names: tuple[str, ...], n_fields: int) 
 
 def _guessed(path: Path, names: tuple[str, ...], sample: list[str]) -> dict[str, int]:
     """Positions by well-known names, else user, item, rating[, timestamp] in this order."""
-    plain = [plain_name(name) for name in names]
-    found = {role: plain.index(alias) for role in ROLES for alias in reversed(ALIASES[role]) if alias in plain}
-    missing = [role for role in REQUIRED if role not in found]
-    if found and missing:
-        raise InputError(
-            f"cannot tell which column of {path} is the {' and the '.join(missing)}; it has: {', '.join(names)}; "
-            "pass columns={'user': ..., 'item': ..., 'rating': ...}"
-        )
-    if found:
+    if found := _well_known(path, names):
         return found
     # A fourth column that is no number is a review or a remark rather than a time.
     n_roles = 4 if len(sample) > 3 and is_number(sample[3]) else 3
     return {role: position for position, role in enumerate(ROLES[:n_roles])}
+
+
+def _well_known(path: Path, names: tuple[str, ...], *, required: bool = False) -> dict[str, int]:
+    """Positions by well-known names; empty where there is none of them and none is required."""
+    plain = [plain_name(name) for name in names]
+    found = {role: plain.index(alias) for role in ROLES for alias in reversed(ALIASES[role]) if alias in plain}
+    missing = [role for role in REQUIRED if role not in found]
+    if missing and (found or required):
+        raise InputError(
+            f"cannot tell which column of {path} is the {' and the '.join(missing)}; it has: {', '.join(names)}; "
+            "pass columns={'user': ..., 'item': ..., 'rating': ...}"
+        )
+    return found
+
+
+def locate(path: Path, columns: Columns | None, names: tuple[str, ...]) -> dict[str, int]:
+    """Find the columns of a table whose columns have names; parameters and errors as in `sniff`."""
+    _check_options(columns, None, None)
+    return _given(path, columns, names, len(names)) if columns else _well_known(path, names, required=True)
 
 
 # --- the line at fault ----------------------------------------------------------------------------------------------

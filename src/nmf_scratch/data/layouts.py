@@ -25,10 +25,10 @@ import numpy as np
 import pandas as pd
 
 from nmf_scratch._check import InputError
+from nmf_scratch.data.cache import read_merged
 from nmf_scratch.data.dataset import Dataset
 from nmf_scratch.data.files import reading
 from nmf_scratch.data.formats import ALIASES, SEPARATORS, Columns, first_lines, plain_name, split
-from nmf_scratch.data.readers import merge_repeats, parse_ratings
 
 GROUPLENS_LICENCE = (
     "GroupLens terms: research use; passing on and commercial use are restricted, as a rule to those with permission; "
@@ -47,6 +47,9 @@ OCCUPATIONS = (
 )
 """What the codes 0 to 20 of ml-1m's users.dat mean, from its README."""
 
+Reader = Callable[..., tuple[pd.DataFrame, int]]
+"""`read_merged`, perhaps with a cache and a progress bar."""
+
 _N_FOLDS = 5
 _NAMES_OF = {
     "title": ("title", "name", "booktitle", "movietitle", "producttitle", "itemname"),
@@ -64,14 +67,14 @@ def read_file(
     encoding: str = "utf-8",
     items: str | Path | None = None,
     users: str | Path | None = None,
+    read: Reader = read_merged,
 ) -> Dataset:
     """Read one file of ratings, and tables of its items and users where paths are given.
 
     Options and errors as in `read_ratings`. A table needs a header; the column that is named like an item (a user),
     else its first one, holds the ids.
     """
-    parsed = parse_ratings(path, columns=columns, separator=separator, header=header, encoding=encoding)
-    ratings, n_duplicates = merge_repeats(parsed)
+    ratings, n_duplicates = read(path, columns=columns, separator=separator, header=header, encoding=encoding)
     return Dataset(
         name=path.name.split(".")[0] or path.name,
         ratings=ratings,
@@ -82,7 +85,7 @@ def read_file(
     )
 
 
-def read_folder(folder: Path, name: str | None = None) -> Dataset:
+def read_folder(folder: Path, name: str | None = None, read: Reader = read_merged) -> Dataset:
     """Read a folder in a MovieLens layout (or one that holds just such a folder).
 
     Raises
@@ -93,7 +96,7 @@ def read_folder(folder: Path, name: str | None = None) -> Dataset:
     for place in (folder, *sorted(entry for entry in folder.iterdir() if entry.is_dir())):
         for key_file, reader in _LAYOUTS.items():
             if (place / key_file).is_file():
-                return reader(place, name or folder.name)
+                return reader(place, name or folder.name, read)
     raise InputError(
         f"{folder} holds none of {', '.join(_LAYOUTS)}, so it is no MovieLens folder; give the file of ratings itself"
     )
@@ -133,9 +136,9 @@ def year_of(titles: pd.Series) -> pd.Series:
 # --- the three layouts ----------------------------------------------------------------------------------------------
 
 
-def _read_100k(folder: Path, name: str) -> Dataset:
+def _read_100k(folder: Path, name: str, read: Reader) -> Dataset:
     columns: Columns = {"user": 0, "item": 1, "rating": 2, "timestamp": 3}
-    ratings, n_duplicates = _movielens_ratings(folder / "u.data", "\t", columns, header=False)
+    ratings, n_duplicates = read(folder / "u.data", separator="\t", columns=columns, header=False, padded_ids=False)
     users = items = None
     if (folder / "u.user").is_file():
         users = _read_table(folder / "u.user", "|", "latin-1", names=["user", "age", "gender", "occupation", "zip"])
@@ -145,9 +148,11 @@ def _read_100k(folder: Path, name: str) -> Dataset:
     return _movielens(name, folder, ratings, users, items, n_duplicates, fold)
 
 
-def _read_dat(folder: Path, name: str) -> Dataset:
+def _read_dat(folder: Path, name: str, read: Reader) -> Dataset:
     columns: Columns = {"user": 0, "item": 1, "rating": 2, "timestamp": 3}
-    ratings, n_duplicates = _movielens_ratings(folder / "ratings.dat", "::", columns, header=False)
+    ratings, n_duplicates = read(
+        folder / "ratings.dat", separator="::", columns=columns, header=False, padded_ids=False
+    )
     users = items = None
     if (folder / "users.dat").is_file():
         # Age is a code, the lower bound of its group (1: under 18, 18: 18 to 24, …, 56: 56 and older).
@@ -161,25 +166,19 @@ def _read_dat(folder: Path, name: str) -> Dataset:
     return _movielens(name, folder, ratings, users, items, n_duplicates)
 
 
-def _read_csv(folder: Path, name: str) -> Dataset:
-    ratings, n_duplicates = _movielens_ratings(folder / "ratings.csv", ",")
+def _read_csv(folder: Path, name: str, read: Reader) -> Dataset:
+    ratings, n_duplicates = read(folder / "ratings.csv", separator=",", padded_ids=False)
     items = None
     if (folder / "movies.csv").is_file():
         items = read_attributes(folder / "movies.csv", "item", ratings["item"])
     return _movielens(name, folder, ratings, None, items, n_duplicates)
 
 
-_LAYOUTS: dict[str, Callable[[Path, str], Dataset]] = {
+_LAYOUTS: dict[str, Callable[[Path, str, Reader], Dataset]] = {
     "u.data": _read_100k,
     "ratings.dat": _read_dat,
     "ratings.csv": _read_csv,
 }
-
-
-def _movielens_ratings(
-    path: Path, separator: str, columns: Columns | None = None, header: bool | None = None
-) -> tuple[pd.DataFrame, int]:
-    return merge_repeats(parse_ratings(path, columns=columns, separator=separator, header=header, padded_ids=False))
 
 
 def _movielens(

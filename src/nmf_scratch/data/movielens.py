@@ -15,14 +15,17 @@ import os
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from nmf_scratch._check import InputError, check_choice
+from nmf_scratch.data.cache import read_merged
 from nmf_scratch.data.dataset import Dataset
 from nmf_scratch.data.files import unzip
 from nmf_scratch.data.formats import Columns
-from nmf_scratch.data.layouts import GROUPLENS_CITATION, GROUPLENS_LICENCE, read_file, read_folder
+from nmf_scratch.data.layouts import GROUPLENS_CITATION, GROUPLENS_LICENCE, Reader, read_file, read_folder
+from nmf_scratch.data.progress import ProgressBar, reading_bar
 from nmf_scratch.data.synthetic import make_demo
 
 DATA_DIR_VARIABLE = "NMF_SCRATCH_DATA_DIR"
@@ -137,13 +140,15 @@ def load_dataset(
     items: str | Path | None = None,
     users: str | Path | None = None,
     report: Report | None = None,
+    cache: bool = True,
 ) -> Dataset:
     """Load a data set by its name in `CATALOGUE`, or from a file, folder or zip archive.
 
     Parameters
     ----------
     name_or_path : str or path
-        ``"demo"``, ``"ml-100k"``, …, or a path: a delimited file, a MovieLens folder, or a zip archive of either.
+        ``"demo"``, ``"ml-100k"``, …, or a path: a delimited file, a MovieLens folder, or a zip archive of either; a
+        binary table (``.npz``, or ``.parquet`` where pyarrow is installed).
     data_dir : str or Path, optional
         Where named data sets are looked for and kept; default `default_data_dir`.
     download : bool
@@ -154,6 +159,9 @@ def load_dataset(
         Tables with a header about the items and users of a delimited file.
     report : callable, optional
         Receives each notice (licence, what is fetched); the package's logger by default.
+    cache : bool
+        Whether large text files (from 5 MB) leave a binary copy in the folder ``cache`` of the data directory, and are
+        read from it the next time. Without a data directory that can be written there is none.
 
     Returns
     -------
@@ -167,16 +175,19 @@ def load_dataset(
     DataUnavailable
         For a known name whose data cannot be had.
     """
-    if isinstance(name_or_path, str) and name_or_path in CATALOGUE:
-        return _load_named(name_or_path, Path(data_dir or default_data_dir()), download, report)
-    path = Path(name_or_path).expanduser()
-    if not path.exists():
-        raise InputError(_unknown(str(name_or_path)))
-    if path.is_dir():
-        return read_folder(path, path.resolve().name)
-    options: dict[str, Any] = {"columns": columns, "separator": separator, "header": header, "encoding": encoding}
-    read = _read_zip if path.suffix.lower() == ".zip" else read_file
-    return read(path, items=items, users=users, **options)
+    folder = Path(data_dir or default_data_dir())
+    with reading_bar("reading ratings") as progress:
+        read = partial(read_merged, cache=folder / "cache" if cache else None, progress=progress)
+        if isinstance(name_or_path, str) and name_or_path in CATALOGUE:
+            return _load_named(name_or_path, folder, download, report, read)
+        path = Path(name_or_path).expanduser()
+        if not path.exists():
+            raise InputError(_unknown(str(name_or_path)))
+        if path.is_dir():
+            return read_folder(path, path.resolve().name, read)
+        layout: dict[str, Any] = {"columns": columns, "separator": separator, "header": header, "encoding": encoding}
+        read_path = _read_zip if path.suffix.lower() == ".zip" else read_file
+        return read_path(path, items=items, users=users, read=read, **layout)
 
 
 def download(
@@ -233,33 +244,33 @@ def download(
 # --- finding --------------------------------------------------------------------------------------------------------
 
 
-def _load_named(name: str, data_dir: Path, may_download: bool, report: Report | None) -> Dataset:
+def _load_named(name: str, data_dir: Path, may_download: bool, report: Report | None, read: Reader) -> Dataset:
     if name == "demo":
         return make_demo()
     folder, archive = data_dir / name, data_dir / f"{name}.zip"
     if folder.is_dir():
-        return read_folder(folder, name)
+        return read_folder(folder, name, read)
     if archive.is_file():
-        return _unpack_and_read(archive, folder)
+        return _unpack_and_read(archive, folder, read)
     if not may_download:
         raise DataUnavailable(f"{name} is not in {data_dir}: {_by_hand(CATALOGUE[name], folder)}")
-    return read_folder(download(name, data_dir, report=report), name)
+    return read_folder(download(name, data_dir, report=report), name, read)
 
 
-def _unpack_and_read(archive: Path, folder: Path) -> Dataset:
+def _unpack_and_read(archive: Path, folder: Path, read: Reader) -> Dataset:
     try:
         unzip(archive, folder)
     except OSError:  # the data directory cannot be written: nothing is kept
-        return _read_zip(archive)
-    return read_folder(folder, folder.name)
+        return _read_zip(archive, read)
+    return read_folder(folder, folder.name, read)
 
 
-def _read_zip(archive: Path, **options: Any) -> Dataset:
+def _read_zip(archive: Path, read: Reader, **options: Any) -> Dataset:
     """Read an archive through a temporary folder: a MovieLens layout, or one delimited file."""
     with tempfile.TemporaryDirectory() as scratch:
         folder = unzip(archive, Path(scratch) / archive.stem)
         files = [file for file in sorted(folder.rglob("*")) if file.is_file() and "__MACOSX" not in file.parts]
-        dataset = read_file(files[0], **options) if len(files) == 1 else read_folder(folder)
+        dataset = read_file(files[0], read=read, **options) if len(files) == 1 else read_folder(folder, read=read)
     return replace(dataset, name=archive.stem, source=str(archive))
 
 
@@ -312,38 +323,3 @@ def _matches(archive: Path, checksum: str) -> bool:
     algorithm, _, expected = checksum.partition(":")
     with archive.open("rb") as handle:
         return hashlib.file_digest(handle, algorithm).hexdigest() == expected
-
-
-class ProgressBar:
-    """A rich progress bar with the four members that pooch asks of one."""
-
-    def __init__(self, name: str) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
-
-        columns = (TextColumn(name), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-        console = Console(stderr=True)
-        self._progress = Progress(*columns, console=console, disable=not console.is_terminal, transient=True)
-        self._task = self._progress.add_task(name, total=None)
-
-    @property
-    def total(self) -> float | None:
-        """Bytes to come, None while unknown."""
-        return self._progress.tasks[0].total
-
-    @total.setter
-    def total(self, n_bytes: float) -> None:
-        self._progress.start()
-        self._progress.update(self._task, total=n_bytes)
-
-    def update(self, n_bytes: float) -> None:
-        """Count bytes that have arrived."""
-        self._progress.advance(self._task, n_bytes)
-
-    def reset(self) -> None:
-        """Start again from nothing; pooch does so before its last update."""
-        self._progress.update(self._task, completed=0)
-
-    def close(self) -> None:
-        """Take the bar away."""
-        self._progress.stop()

@@ -129,11 +129,12 @@ def encode(X: Any, y: Any = None) -> tuple[PairEncoder, Ratings]:
     X, y = split_table(X, y)
     if len(X) == 0:
         raise InputError("X is empty: pass at least one rating")
-    encoder = PairEncoder.fit(X)
-    users, items = encoder.transform(X)
+    encoder = PairEncoder(LabelEncoder(unknown="code"), LabelEncoder(unknown="code"))
+    user_ids, item_ids = columns_of(X)
+    users, items = encoder.users.fit_transform(user_ids), encoder.items.fit_transform(item_ids)
     values = values_of(y, len(users))
-    sizes = {"n_users": len(encoder.users.classes_), "n_items": len(encoder.items.classes_)}
-    return encoder, Ratings.from_arrays(users, items, values, **sizes)
+    n_users, n_items = len(encoder.users.classes_), len(encoder.items.classes_)
+    return encoder, Ratings.from_arrays(users, items, values, n_users=n_users, n_items=n_items, copy=False)
 
 
 ITEM_COLUMNS = ("title", "year", "genres")

@@ -7,9 +7,8 @@ a file. From it come two views of the same numbers:
 - `by_user` (compressed sparse rows): the ratings of user u are entries ``indptr[u] … indptr[u+1]``;
 - `by_item` (compressed sparse columns): the same, grouped by item.
 
-Both are built by *counting sort*: count how often each key occurs, turn the counts into starting positions, drop every
-entry into its place. That is O(n_ratings + n_keys), against O(n log n) for a comparison sort, and it is stable, which
-makes sorting by two keys a matter of sorting twice (least significant key first).
+Both come from a counting sort (`nmf_scratch.data.sorting`); what is sorted already, as the MovieLens files are, is
+recognised in one pass and left as it is.
 
 Only observed pairs exist here. A pair that is absent is unknown, not zero.
 """
@@ -25,10 +24,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from nmf_scratch._check import InputError, check_number
-from nmf_scratch._jit import kernel
+from nmf_scratch.data.sorting import count, group, is_increasing
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
+
+Triples = tuple[NDArray[Any], NDArray[Any], NDArray[Any]]
 
 _MAX_INT32 = np.iinfo(np.int32).max
 
@@ -87,6 +88,7 @@ class Ratings:
         *,
         n_users: int | None = None,
         n_items: int | None = None,
+        copy: bool = True,
     ) -> Ratings:
         """Validate, sort and de-duplicate triples; of equal (user, item) pairs the last one given is kept.
 
@@ -98,6 +100,9 @@ class Ratings:
             Finite ratings, 0 or more.
         n_users, n_items : int, optional
             Shape of the matrix; by default one more than the largest code.
+        copy : bool
+            Whether the caller's arrays stay the caller's. If not, those that are sorted and of the right dtype are
+            taken over and become read-only, which saves memory where there are many.
 
         Returns
         -------
@@ -108,16 +113,20 @@ class Ratings:
         InputError
             If lengths differ, there is no rating, a code is out of range, or a rating is negative, NaN or infinite.
         """
+        given = users, items, values
         values = np.asarray(values, dtype=np.float32).ravel()
         users, n_users = _check_codes("users", users, n_users, len(values))
         items, n_items = _check_codes("items", items, n_items, len(values))
         _check_values(values)
-        order = _sorting_order(users, items, n_users, n_items)
-        order = order[_last_of_each_pair(users[order], items[order])]
-        if len(order) < len(values):
-            repeats = len(values) - len(order)
+        triples: Triples = users, items, values
+        if is_increasing(users, items):
+            return cls(*_copied(triples, given) if copy else triples, n_users, n_items)
+        triples = _sorted(*triples, n_users, n_items)
+        if not is_increasing(*triples[:2]):
+            triples = _last_of_each_pair(*triples)
+            repeats = len(values) - len(triples[0])
             warnings.warn(f"{repeats} repeated (user, item) pairs: the last rating of each was kept", stacklevel=2)
-        return cls(users[order], items[order], values[order], n_users, n_items)
+        return cls(*triples, n_users, n_items)
 
     @classmethod
     def from_sparse(cls, matrix: Any) -> Ratings:
@@ -150,13 +159,14 @@ class Ratings:
     @cached_property
     def by_user(self) -> Compressed:
         """The ratings grouped by user (they are stored in that order, so only the row starts are computed)."""
-        return Compressed(_row_starts(self.users, self.n_users), self.items, self.values)
+        starts = np.searchsorted(self.users, np.arange(self.n_users + 1, dtype=self.users.dtype))
+        starts.flags.writeable = False
+        return Compressed(starts, self.items, self.values)
 
     @cached_property
     def by_item(self) -> Compressed:
         """The ratings grouped by item, users ascending within an item."""
-        indptr, order = counting_sort(self.items, self.n_items)
-        view = Compressed(indptr, self.users[order], self.values[order])
+        view = Compressed(*group(self.items, self.n_items, self.users, self.values))
         for array in view:
             array.flags.writeable = False
         return view
@@ -169,12 +179,12 @@ class Ratings:
     @cached_property
     def item_counts(self) -> NDArray[np.int64]:
         """Number of ratings of each item n_i, shape (n_items,)."""
-        return np.bincount(self.items, minlength=self.n_items).astype(np.int64)
+        return count(self.items, self.n_items)
 
     @property
     def T(self) -> Ratings:
         """The same ratings with the roles of users and items swapped."""
-        users = np.repeat(np.arange(self.n_items, dtype=self.items.dtype), self.item_counts)
+        users = _rows(self.by_item.indptr, self.items.dtype)
         return Ratings(users, self.by_item.indices, self.by_item.values, self.n_items, self.n_users)
 
     def take(self, index: ArrayLike) -> Ratings:
@@ -210,63 +220,34 @@ def _check_codes(name: str, codes: ArrayLike, n_codes: int | None, length: int) 
 
 
 def _check_values(values: NDArray[np.float32]) -> None:
-    good = np.isfinite(values) & (values >= 0)
-    if not good.all():
-        where = int(np.argmin(good))
+    if not (values.min() >= 0 and values.max() < np.inf):  # NaN is neither; no arrays of flags unless needed
+        where = int(np.argmin(np.isfinite(values) & (values >= 0)))
         raise InputError(
             f"ratings must be finite and not negative, got {values[where]} at position {where}; "
             "shift the scale so that its lowest rating is 0 or more"
         )
 
 
-def _sorting_order(users: NDArray[Any], items: NDArray[Any], n_users: int, n_items: int) -> NDArray[np.int64]:
-    """Order that sorts by (user, item) and keeps file order within a pair: two stable sorts, minor key first."""
-    _, by_item = counting_sort(items, n_items)
-    _, by_user = counting_sort(users[by_item], n_users)
-    order: NDArray[np.int64] = by_item[by_user]
-    return order
+def _sorted(users: NDArray[Any], items: NDArray[Any], values: NDArray[Any], n_users: int, n_items: int) -> Triples:
+    """Sort by (user, item) and keep the order given within a pair: two stable sorts, minor key first."""
+    starts, users, values = group(items, n_items, users, values)
+    starts, items, values = group(users, n_users, _rows(starts, items.dtype), values)
+    return _rows(starts, users.dtype), items, values
 
 
-def _last_of_each_pair(users: NDArray[Any], items: NDArray[Any]) -> NDArray[np.bool_]:
+def _rows(indptr: NDArray[np.int64], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Return the row of each entry, shape (n_ratings,)."""
+    return np.repeat(np.arange(len(indptr) - 1, dtype=dtype), np.diff(indptr))
+
+
+def _last_of_each_pair(users: NDArray[Any], items: NDArray[Any], values: NDArray[Any]) -> Triples:
     last = np.ones(len(users), dtype=np.bool_)
     last[:-1] = (users[1:] != users[:-1]) | (items[1:] != items[:-1])
-    return last
+    return users[last], items[last], values[last]
 
 
-def _row_starts(sorted_rows: NDArray[Any], n_rows: int) -> NDArray[np.int64]:
-    starts = np.zeros(n_rows + 1, dtype=np.int64)
-    np.cumsum(np.bincount(sorted_rows, minlength=n_rows), out=starts[1:])
-    starts.flags.writeable = False
-    return starts
-
-
-@kernel
-def counting_sort(keys: NDArray[Any], n_keys: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Sort integer keys stably in O(n + n_keys).
-
-    Parameters
-    ----------
-    keys : ndarray of int, shape (n,)
-        Codes 0 … n_keys − 1.
-    n_keys : int
-        Number of distinct codes possible.
-
-    Returns
-    -------
-    indptr : ndarray of int64, shape (n_keys + 1,)
-        Where each key's run starts in the sorted order.
-    order : ndarray of int64, shape (n,)
-        Positions that sort the keys.
-    """
-    indptr = np.zeros(n_keys + 1, dtype=np.int64)
-    for key in keys:
-        indptr[key + 1] += 1
-    for key in range(n_keys):
-        indptr[key + 1] += indptr[key]
-    place = indptr[:-1].copy()
-    order = np.empty(len(keys), dtype=np.int64)
-    for position in range(len(keys)):
-        key = keys[position]
-        order[place[key]] = position
-        place[key] += 1
-    return indptr, order
+def _copied(arrays: Triples, given: tuple[ArrayLike, ...]) -> Triples:
+    """Copy what still is the caller's: `Ratings` freezes its arrays."""
+    pairs = zip(arrays, given, strict=True)
+    users, items, values = (a.copy() if np.may_share_memory(a, np.asarray(b)) else a for a, b in pairs)
+    return users, items, values

@@ -4,28 +4,36 @@ Real files come as ``196\t242\t3\t881250949``, as ``1::1193::5::978300760``, as 
 or without a header, compressed or not. A file is read in three steps:
 
 1. *Sniff* the first lines (`nmf_scratch.data.formats`): separator, header, the position of each column.
-2. *Parse* everything at once with the C parser of pandas. It knows only single-character separators, but ``::`` is
-   merely ``:`` with an empty column in between, which is ten times faster than the parser pandas has for ``::``.
-3. *Check* whole columns. Only if a check fails is the file walked line by line, to name the line.
+2. *Parse* chunk by chunk with the C parser of pandas. It knows only single-character separators, but ``::`` is merely
+   ``:`` with an empty column in between, which is ten times faster than the parser pandas has for ``::``.
+3. *Check* the columns of each chunk. Only if a check fails is the file walked line by line, to name the line.
 
-Cost: one pass; a million ratings take a fraction of a second. Ids keep their meaning: integers stay integers, but
-``0001234567`` (an ISBN) is text, because its zeros belong to it.
+Chunks keep the memory near that of the result, and are faster than one large bite: what the parser works on stays
+in the processor's cache. Ids keep their meaning: integers stay integers, but ``0001234567`` (an ISBN) is text, because
+its zeros belong to it. Where ids are text, each distinct one is kept once while reading, and a number for each line.
 """
 
 from __future__ import annotations
 
 import csv
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from nmf_scratch._check import InputError
-from nmf_scratch.data.files import reading
+from nmf_scratch.data.binary import SUFFIXES, first_bad_row, read_binary, spread
+from nmf_scratch.data.encoder import LabelEncoder
+from nmf_scratch.data.files import Progress, reading
 from nmf_scratch.data.formats import Columns, Format, first_problem, sniff
 
-_CHUNK_BYTES = 2**24
+_CHUNK_LINES = 2**17  # some 20 MB in pandas' hands; larger ones are slower, too
+_BLOCK_BYTES = 2**18
+_INTEGER = re.compile(r"0|-?[1-9][0-9]{0,18}")
 
 
 def read_ratings(
@@ -41,7 +49,8 @@ def read_ratings(
     Parameters
     ----------
     path : str or Path
-        The file; ``.gz``, ``.bz2`` and ``.xz`` are decompressed.
+        The file; ``.gz``, ``.bz2`` and ``.xz`` are decompressed. ``.npz`` and ``.parquet`` are read as binary tables
+        (`nmf_scratch.data.binary`), for which of the options only `columns` counts.
     columns : mapping, optional
         ``user``, ``item``, ``rating`` (and ``timestamp``) to a header name or a position from 0. By default the
         header is searched for well-known names, else the first three or four columns are taken in this order.
@@ -77,18 +86,29 @@ def merge_repeats(ratings: pd.DataFrame) -> tuple[pd.DataFrame, int]:
     int
         How many rows were dropped.
     """
-    user, _ = pd.factorize(ratings["user"])
-    item, items = pd.factorize(ratings["item"])
-    pair = user.astype(np.int64) * len(items) + item
-    ordered = np.sort(pair)
-    repeated = ordered[1:][ordered[1:] == ordered[:-1]]
+    pair = _pair_codes(ratings)
+    if (pair[1:] > pair[:-1]).all():  # sorted by user and item, as MovieLens' CSV files are
+        return ratings.reset_index(drop=True), 0
+    pair.sort()
+    repeated = pair[1:][pair[1:] == pair[:-1]]
     if not len(repeated):
         return ratings.reset_index(drop=True), 0
+    pair = _pair_codes(ratings)
     rows = np.flatnonzero(np.isin(pair, repeated))  # a handful as a rule: only they need comparing
     if "timestamp" in ratings:
         rows = rows[np.argsort(ratings["timestamp"].to_numpy()[rows], kind="stable")]
     superseded = rows[pd.Series(pair[rows]).duplicated(keep="last").to_numpy()]
     return ratings.drop(index=ratings.index[superseded]).reset_index(drop=True), len(superseded)
+
+
+def _pair_codes(ratings: pd.DataFrame) -> NDArray[np.int64]:
+    """Return one number per row, shape (n_ratings,), equal for equal (user, item) and ascending with both."""
+    encoder = LabelEncoder()
+    pair = encoder.fit_transform(ratings["user"]).astype(np.int64)
+    items = encoder.fit_transform(ratings["item"])
+    pair *= len(encoder.classes_)
+    pair += items
+    return pair
 
 
 def parse_ratings(
@@ -99,27 +119,108 @@ def parse_ratings(
     header: bool | None = None,
     encoding: str = "utf-8",
     padded_ids: bool = True,
+    progress: Progress | None = None,
 ) -> pd.DataFrame:
     """Read every line of a ratings file, repeats included; parameters and errors as in `read_ratings`.
 
-    `padded_ids=False` skips the search for ids such as ``007`` in files that are known to have none.
+    `padded_ids=False` skips the search for ids such as ``007`` in files that are known to have none; `progress` is
+    told of the bytes read and the bytes there are.
     """
     path = Path(path)
+    if path.suffix.lower() in SUFFIXES:
+        return _checked(path, read_binary(path, columns))
     form = sniff(path, columns=columns, separator=separator, header=header, encoding=encoding)
-    fields = _parse(path, form, encoding)
-    _restore_ids(path, form, encoding, fields, padded_ids)
-    ratings = pd.DataFrame({role: fields[position] for role, position in form.positions.items()})
-    if "timestamp" in ratings:
-        ratings["timestamp"] = _seconds(ratings["timestamp"])
-    if not _sound(ratings):
-        raise _bad_line(path, form, encoding, "its values do not fit their columns")
-    if _has_blanks(fields[form.n_fields - 1]) and (problem := first_problem(path, form, encoding)):
-        raise InputError(problem)  # pandas fills up lines that are too short, so a blank end is suspect
-    return ratings.astype({"rating": np.float64})
+    ids = {form.positions["user"], form.positions["item"]}
+    text = ids if padded_ids and _has_padded_number(path, form.separator, encoding) else set()
+    gathered = None
+    while gathered is None:
+        gathered = _gather(path, form, encoding, text, progress)
+    return pd.DataFrame({role: gathered.pop(role).joined() for role in form.positions}, copy=False)
 
 
-def _parse(path: Path, form: Format, encoding: str, text: tuple[int, ...] = ()) -> pd.DataFrame:
-    """Parse all lines into columns 0 … n_fields - 1; those in `text` are left as they are written."""
+def _gather(
+    path: Path, form: Format, encoding: str, text: set[int], progress: Progress | None
+) -> dict[str, _Column] | None:
+    """Collect the columns chunk by chunk; None if ids turn out not to be integers, which adds them to `text`."""
+    columns = {role: _Column() for role in form.positions}
+    ids = {form.positions["user"], form.positions["item"]}
+    kinds_of_time: set[bool] = set()
+    n_lines, has_blank_end = 0, False
+    for fields in _chunks(path, form, encoding, text, progress):
+        if other := {i for i in ids - text if fields[i].dtype.kind != "i"}:  # "x", "1.50", "True", 2**63
+            text |= other
+            return None
+        raw = pd.DataFrame({role: fields[i] for role, i in form.positions.items()}, copy=False)
+        kinds_of_time |= {raw[role].dtype.kind in "iuf" for role in raw if role == "timestamp"}
+        chunk = _with_seconds(raw)
+        if len(kinds_of_time) > 1 or not _sound(chunk):
+            raise _bad_line(path, form, encoding, "its values do not fit their columns")
+        for role, column in columns.items():
+            column.add(chunk[role])
+        has_blank_end |= _has_blanks(fields[form.n_fields - 1])
+        n_lines += len(fields)
+    # pandas fills up lines that are too short, so a blank end is suspect.
+    is_suspect = has_blank_end and not _is_complete(path, form, encoding, n_lines)
+    if is_suspect and (problem := first_problem(path, form, encoding)):
+        raise InputError(problem)
+    return columns
+
+
+def _is_complete(path: Path, form: Format, encoding: str, n_lines: int) -> bool:
+    """Whether there are as many separators as lines without quotes need, none of which has too many."""
+    n_separators = 0
+    with reading(path, "bytes") as handle:
+        while block := handle.read(_BLOCK_BYTES):
+            if b'"' in block or not _extends_ascii(encoding):
+                return False
+            n_separators += block.count(form.separator[0].encode())
+    return n_separators == (n_lines + bool(form.names)) * (form.n_fields - 1) * len(form.separator)
+
+
+class _Column:
+    """One column that grows chunk by chunk: numbers as they are, text as positions among the distinct texts."""
+
+    def __init__(self) -> None:
+        self._values: NDArray[Any] = np.empty(0, np.int64)
+        self._n = 0
+        self._places: dict[str, int] = {}
+
+    def add(self, column: pd.Series) -> None:
+        """Append the entries of the next chunk."""
+        if column.dtype.kind in "iuf":
+            self._append(column.to_numpy(np.int64 if column.dtype.kind == "i" else np.float64))
+            return
+        positions, texts = pd.factorize(column)
+        places = [self._places.setdefault(text, len(self._places)) for text in texts]
+        self._append(np.array(places, np.int32)[positions])
+
+    def _append(self, piece: NDArray[Any]) -> None:
+        if piece.dtype != self._values.dtype and (self._n == 0 or piece.dtype == np.float64):
+            self._values = self._values.astype(piece.dtype)
+        start, self._n = self._n, self._n + len(piece)
+        if self._n > len(self._values):  # the system moves large arrays by their page table: nothing is copied
+            self._values.resize(self._n + start // 8, refcheck=False)
+        self._values[start : self._n] = piece
+
+    def joined(self) -> Any:
+        """Return the whole column; text that is plainly integers becomes int64."""
+        self._values.resize(self._n, refcheck=False)
+        if not self._places:
+            return self._values
+        labels = list(self._places)
+        is_plain = all(map(_is_plain, labels))
+        return np.array(labels, np.int64)[self._values] if is_plain else spread(labels, self._values)
+
+
+def _is_plain(text: str) -> bool:
+    """Whether an id is written as int64 prints it: no padding, no sign but a minus, not too long."""
+    return bool(_INTEGER.fullmatch(text)) and -(2**63) <= int(text) < 2**63
+
+
+def _chunks(
+    path: Path, form: Format, encoding: str, text: set[int], progress: Progress | None
+) -> Iterator[pd.DataFrame]:
+    """Yield `_CHUNK_LINES` lines at a time as columns 0 … n_fields - 1; those in `text` as they are written."""
     step = len(form.separator)
     inner = {i: [""] for i in range(step * form.n_fields - step + 1) if i % step}  # between the colons of "::"
     options: dict[str, Any] = {
@@ -130,17 +231,16 @@ def _parse(path: Path, form: Format, encoding: str, text: tuple[int, ...] = ()) 
         "quoting": csv.QUOTE_NONE if step == 2 else csv.QUOTE_MINIMAL,
     }
     try:
-        with reading(path, encoding) as handle:
-            fields: pd.DataFrame = pd.read_csv(
-                handle, header=None, skiprows=form.skip, keep_default_na=False, low_memory=False,
-                skipinitialspace=True, encoding=encoding, **options,
-            )  # fmt: skip
+        with reading(path, encoding, progress) as handle, pd.read_csv(
+            handle, header=None, skiprows=form.skip, keep_default_na=False, low_memory=False,
+            skipinitialspace=True, encoding=encoding, chunksize=_CHUNK_LINES, **options,
+        ) as chunks:  # fmt: skip
+            for fields in chunks:
+                if fields[list(inner)].notna().to_numpy().any():
+                    raise _bad_line(path, form, encoding, "a single ':' inside a field; use another separator")
+                yield fields[range(0, step * form.n_fields, step)].set_axis(range(form.n_fields), axis=1)
     except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise _bad_line(path, form, encoding, str(error).strip()) from error
-    if fields[list(inner)].notna().to_numpy().any():
-        raise _bad_line(path, form, encoding, "a single ':' inside a field; use another separator")
-    fields = fields[range(0, step * form.n_fields, step)]
-    return fields.set_axis(range(form.n_fields), axis=1)
 
 
 def _bad_line(path: Path, form: Format, encoding: str, otherwise: str) -> InputError:
@@ -148,37 +248,24 @@ def _bad_line(path: Path, form: Format, encoding: str, otherwise: str) -> InputE
     return InputError(problem or f"{path} cannot be read as a table separated by {form.separator!r}: {otherwise}")
 
 
-def _restore_ids(path: Path, form: Format, encoding: str, fields: pd.DataFrame, padded_ids: bool) -> None:
-    """Read ids again as text where pandas made numbers of what is not plainly an integer; in place."""
-    ids = [form.positions["user"], form.positions["item"]]
-    whole = [i for i in ids if fields[i].dtype.kind == "i"]
-    other = [i for i in ids if fields[i].dtype.kind not in "iO"]  # "1.50", "True", 2**63
-    suspects = whole if padded_ids and whole and _has_padded_number(path, form.separator, encoding) else []
-    if not other and not suspects:
-        return
-    text = _parse(path, form, encoding, text=(*other, *suspects))
-    for i in other + [i for i in suspects if _n_characters(fields[i]) != sum(map(len, text[i]))]:
-        fields[i] = text[i]
-
-
-def _n_characters(whole: pd.Series) -> int:
-    """How many characters it takes to write these integers without padding."""
-    values = whole.to_numpy()
-    powers = 10 ** np.arange(1, 19, dtype=np.uint64)
-    digits = 1 + np.searchsorted(powers, np.abs(values).astype(np.uint64), side="right")
-    return int(digits.sum() + np.count_nonzero(values < 0))
+def _checked(path: Path, ratings: pd.DataFrame) -> pd.DataFrame:
+    """Check a table that has no lines to name."""
+    ratings = _with_seconds(ratings)
+    if not _sound(ratings):
+        raise InputError(f"{path}: {first_bad_row(ratings)}")
+    return ratings
 
 
 def _has_padded_number(path: Path, separator: str, encoding: str) -> bool:
     """Whether any field in the file begins like ``01``, ``-0`` or ``+``."""
-    if "\n0".encode(encoding) != b"\n0":
-        return True  # not a superset of ASCII, so bytes say nothing: the text has to be compared
+    if not _extends_ascii(encoding):
+        return True  # bytes say nothing: the text has to be compared
     before = np.frombuffer((separator[-1] + '\n\r" ').encode(), np.uint8)
     is_start = np.zeros(256, bool)
     is_start[before] = True
     tail = np.frombuffer(b"\n", np.uint8)  # the file begins like a line
     with reading(path, "bytes") as handle:
-        while chunk := handle.read(_CHUNK_BYTES):
+        while chunk := handle.read(_BLOCK_BYTES):
             data = np.concatenate([tail, np.frombuffer(chunk, np.uint8)])
             first, second = data[1:-1], data[2:]
             padded = (first == ord("0")) & (second >= ord("0")) & (second <= ord("9"))
@@ -189,20 +276,25 @@ def _has_padded_number(path: Path, separator: str, encoding: str) -> bool:
     return False
 
 
-def _seconds(timestamp: pd.Series) -> pd.Series:
-    """Numbers as they are; dates as Unix seconds (UTC), NaN where neither."""
-    if timestamp.dtype.kind in "iuf":
-        return timestamp
-    moments = pd.to_datetime(timestamp, errors="coerce", utc=True, format="ISO8601")
+def _extends_ascii(encoding: str) -> bool:
+    return "\n0".encode(encoding) == b"\n0"
+
+
+def _with_seconds(ratings: pd.DataFrame) -> pd.DataFrame:
+    """Ratings as float64, and times as numbers: dates become Unix seconds (UTC), NaN where neither."""
+    ratings = ratings.astype({"rating": np.float64}) if ratings["rating"].dtype.kind in "iuf" else ratings
+    if "timestamp" not in ratings or ratings["timestamp"].dtype.kind in "iuf":
+        return ratings
+    moments = pd.to_datetime(ratings["timestamp"], errors="coerce", utc=True, format="ISO8601")
     if moments.isna().any():
-        return pd.Series(np.nan, index=timestamp.index)
-    return (moments - pd.Timestamp(0, tz="UTC")) // pd.Timedelta(seconds=1)
+        return ratings.assign(timestamp=np.nan)
+    return ratings.assign(timestamp=(moments - pd.Timestamp(0, tz="UTC")) // pd.Timedelta(seconds=1))
 
 
 def _sound(ratings: pd.DataFrame) -> bool:
     """Whether ratings are finite and non-negative, times known, and no id is missing."""
     rating = ratings["rating"]
-    if rating.dtype.kind not in "iuf" or not np.isfinite(rating).all() or (rating < 0).any():
+    if rating.dtype.kind != "f" or not np.isfinite(rating).all() or (rating < 0).any():
         return False
     if "timestamp" in ratings and not np.isfinite(ratings["timestamp"]).all():
         return False
@@ -210,4 +302,4 @@ def _sound(ratings: pd.DataFrame) -> bool:
 
 
 def _has_blanks(column: pd.Series) -> bool:
-    return bool(column.dtype.kind == "O" and (column == "").any())
+    return bool(column.dtype.kind == "O" and (column.isna() | (column == "")).any())
