@@ -24,10 +24,10 @@ LAYERS = re.findall(
     r"\S+",
     """
     _version  _check  _random  _jit  _estimator
-    data.encoder  data.ratings  data.dataset  data.files  data.formats  data.readers  data.layouts  data.demo
-    data.synthetic  data.movielens  data.statistics  data.pairs  data
+    data.encoder  data.sorting  data.ratings  data.dataset  data.files  data.progress  data.formats  data.binary
+    data.readers  data.cache  data.layouts  data.demo  data.synthetic  data.movielens  data.statistics  data.pairs  data
     model_selection  factors  objective  side_information
-    solvers.base  solvers.extrapolation  solvers.stochastic  solvers.*  solvers
+    solvers.base  solvers.extrapolation  solvers.nnls  solvers.grid  solvers.stochastic  solvers.sgd  solvers.*  solvers
     metrics  training  baselines  initialisers  recommendation  interpretation  persistence
     _progress  fitted  model  evaluation  comparison  tuning  distributed
     plots.style  plots.*  plots  report
@@ -39,12 +39,13 @@ LAYERS = re.findall(
 MAY_IMPORT = {
     "pandas": "data.* model fitted interpretation evaluation comparison tuning distributed report plots.* cli.*",
     "matplotlib": "plots.*",
-    "numba": "_jit solvers.* factors objective data.ratings training metrics recommendation",
+    "numba": "_jit solvers.* factors objective data.sorting training metrics recommendation",
     "scipy": "data.* solvers.* factors objective initialisers model fitted",
     "sklearn": "_estimator",
     "pooch": "data.movielens",
+    "pyarrow": "data.binary",
     "typer": "cli.* cli",
-    "rich": "_progress data.movielens cli.* cli",
+    "rich": "_progress data.progress cli.* cli",
     "networkx": "plots.*",
     "squarify": "plots.*",
     "dask": "distributed",
@@ -55,7 +56,7 @@ PANDAS_INSIDE = {"training": "to_frame"}
 """Other modules that may import pandas, but within this function only."""
 
 MAX_LINES, MAX_BODY, MAX_ARGUMENTS = 350, 40, 10
-MANY_ARGUMENTS = {"NMF.__init__"}
+MANY_ARGUMENTS = {"NMF.__init__", "load_dataset"}
 
 
 def name_of(path):

@@ -122,7 +122,7 @@ def test_ctrl_c_before_the_first_record_is_passed_on(monkeypatch):
     def interrupt(*args):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(training.Objective, "value_from", interrupt)
+    monkeypatch.setattr(training.Objective, "value_and_squares", interrupt)
     monkeypatch.setattr(training, "warm_up", lambda *args: None)
     with pytest.raises(KeyboardInterrupt):
         fit(SGD(), Stopping(3))

@@ -37,11 +37,13 @@ compared by it, not by their own stopping rules. All sums are in float64, whatev
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 from scipy.special import rel_entr
 
 from nmf_scratch._check import check_choice, check_number
@@ -52,6 +54,9 @@ WEIGHTINGS = ("count", "plain")
 
 FLOOR = 1e-12
 """Least prediction that a divergence other than squared error is asked about, for ratings scaled to a mean of 1."""
+
+PART_RATINGS = 2**21
+"""Ratings judged at once: a few hundred megabytes however many there are."""
 
 Matrix = NDArray[np.float64]
 
@@ -132,48 +137,87 @@ class Objective:
 
     def value(self, ratings: Ratings, factors: Factors) -> float:
         """Return f(W, H), equation (P.2)."""
-        return self.value_from(factors.predict(ratings.users, ratings.items), ratings, factors)
+        return self.value_and_squares(ratings, factors)[0]
 
-    def value_from(self, predictions: Matrix, ratings: Ratings, factors: Factors) -> float:
-        """Return f(W, H) when the predictions r̂ are already at hand."""
-        total = float(np.sum(divergence(ratings.values.astype(np.float64), predictions, self.loss)))
+    def value_and_squares(self, ratings: Ratings, factors: Factors) -> tuple[float, float]:
+        """Return f(W, H), and the sum of the squared residuals."""
+        total = squares = 0.0
+        for _, values, predictions in _parts(ratings, factors):
+            total += float(np.sum(divergence(values, predictions, self.loss)))
+            squares += float(np.sum((values - predictions) ** 2))
         for X, penalty, columns in self._by_side(ratings, factors):
             ridge, lasso, centre = _by_column(penalty, columns, X.shape)
             total += float(np.sum(0.5 * ridge * (X - centre) ** 2 + lasso * X))
-        return total  # (P.2)
+        return total, squares  # (P.2)
 
     def gradient(self, ratings: Ratings, factors: Factors) -> tuple[Matrix, Matrix]:
         """Return ∂f/∂W and ∂f/∂H, equation (P.3), shapes of W and H; zero in frozen columns."""
-        predictions = factors.predict(ratings.users, ratings.items)
-        slopes = (ratings.values - predictions) * _weights(predictions, self.loss)
-        errors = ratings.with_values(slopes).to_sparse()
-        W, H = _sides(factors)
+        fits = self._sums(ratings, factors)[0]
         gradients = []
-        for fit, (X, penalty, columns) in zip((errors @ H, errors.T @ W), self._by_side(ratings, factors), strict=True):
+        for fit, (X, penalty, columns) in zip(fits, self._by_side(ratings, factors), strict=True):
             ridge, lasso, centre = _by_column(penalty, columns, X.shape)
             gradients.append(_free(ridge * (X - centre) + lasso - fit, columns))  # (P.3)
         return gradients[0], gradients[1]
 
     def kkt_residual(self, ratings: Ratings, factors: Factors) -> float:
         """Return the scale-free distance from stationarity, equation (P.5); 0 at a stationary point."""
-        predictions = factors.predict(ratings.users, ratings.items)
-        observed = ratings.with_values(_weights(predictions, self.loss)).to_sparse()
-        W, H = _sides(factors)
-        squares = (observed @ (H * H), observed.T @ (W * W))
-        gradients = self.gradient(ratings, factors)
+        fits, squares = self._sums(ratings, factors)
         worst = 0.0
-        for n, (X, penalty, columns) in enumerate(self._by_side(ratings, factors)):
-            curvature = squares[n] + _by_column(penalty, columns, X.shape)[0]  # (P.4)
+        for fit, square, (X, penalty, columns) in zip(fits, squares, self._by_side(ratings, factors), strict=True):
+            ridge, lasso, centre = _by_column(penalty, columns, X.shape)
+            gradient = _free(ridge * (X - centre) + lasso - fit, columns)  # (P.3)
+            curvature = square + ridge  # (P.4)
             # Without curvature (no ratings, or a dead factor) only a lasso has a say: it sends the entry to zero.
-            step = np.divide(gradients[n], curvature, out=np.where(gradients[n] > 0, X, 0.0), where=curvature > 0)
+            step = np.divide(gradient, curvature, out=np.where(gradient > 0, X, 0.0), where=curvature > 0)
             moved = _free(np.abs(X - np.maximum(0.0, X - step)), columns)
             n_free = X.shape[1] - (columns.frozen != NO_COLUMN)
             scale = np.sqrt(np.sum(_free(X, columns) ** 2) / (len(X) * n_free)) or 1.0
             worst = max(worst, float(moved.max()) / scale)  # (P.5)
         return worst
 
+    def _sums(self, ratings: Ratings, factors: Factors) -> tuple[tuple[Matrix, Matrix], tuple[Matrix, Matrix]]:
+        """Return the sums over ratings in (P.3) for W and H, and those in (P.4)."""
+        W, H = _sides(factors)
+        fits, squares = (np.zeros_like(W), np.zeros_like(H)), (np.zeros_like(W), np.zeros_like(H))
+        for part, values, predictions in _parts(ratings, factors):
+            weights, W_part = _weights(predictions, self.loss), W[part.rows]
+            errors = part.matrix((values - predictions) * weights)
+            observed = part.matrix(weights)
+            fits[0][part.rows] = errors @ H
+            squares[0][part.rows] = observed @ (H * H)
+            fits[1][:] += errors.T @ W_part
+            squares[1][:] += observed.T @ (W_part * W_part)
+        return fits, squares
+
     def _by_side(self, ratings: Ratings, factors: Factors) -> list[tuple[Matrix, Penalty, Columns]]:
         return list(zip(_sides(factors), self.penalties(ratings, factors), factors.columns, strict=True))
+
+
+class _Part(NamedTuple):
+    """A run of users and their ratings: what is looked at in one go, so that memory stays bounded."""
+
+    rows: slice
+    places: slice
+    ratings: Ratings
+
+    def matrix(self, numbers: Matrix) -> csr_array:
+        """Return numbers, one for each rating, as a sparse matrix, shape (users of the part, n_items)."""
+        view = self.ratings.by_user
+        starts = view.indptr[self.rows.start : self.rows.stop + 1] - self.places.start
+        shape = (self.rows.stop - self.rows.start, self.ratings.n_items)
+        return csr_array((numbers, view.indices[self.places], starts), shape=shape)
+
+
+def _parts(ratings: Ratings, factors: Factors) -> Iterator[tuple[_Part, Matrix, Matrix]]:
+    """Yield runs of users with about `PART_RATINGS` ratings, with ratings and predictions in float64."""
+    starts, first = ratings.by_user.indptr, 0
+    while first < ratings.n_users:
+        last = max(first + 1, int(np.searchsorted(starts, starts[first] + PART_RATINGS, side="right")) - 1)
+        part = _Part(slice(first, last), slice(int(starts[first]), int(starts[last])), ratings)
+        rows = Factors(factors.W[part.rows], factors.H, factors.biases)
+        predictions = rows.predict(ratings.users[part.places] - first, ratings.items[part.places])
+        yield part, ratings.values[part.places].astype(np.float64), predictions
+        first = last
 
 
 def divergence(ratings: Matrix, predictions: Matrix, beta: float) -> Matrix:

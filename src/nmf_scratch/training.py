@@ -44,6 +44,9 @@ DIVERGED_AT = 4.0
 PARALLEL_FROM = 50_000
 """Ratings below which a fit runs on one thread unless told otherwise: waking others costs more than they do."""
 
+KKT_UP_TO = 10_000_000
+"""Ratings beyond which the KKT residual is only computed on demand: it would take longer than many a fit."""
+
 MAX_REPAIRS = 20
 """How often the step of a stochastic solver is halved before a run is given up: a factor of a million."""
 
@@ -134,7 +137,8 @@ class Monitor:
     every : int
         Evaluate every so many epochs; the first and the last always.
     kkt : bool
-        Whether to compute the KKT residual at each evaluation (about the cost of an epoch) or only at the ends.
+        Whether to compute the KKT residual at each evaluation (some epochs' worth), or only at the ends, and with more
+        than `KKT_UP_TO` ratings not at all.
     callbacks : sequence of callable
         Called with (record, factors) after each evaluation; a true result stops the run.
     """
@@ -244,6 +248,7 @@ class _Run:
         self.history = TrainingHistory()
         self.seconds = 0.0
         self.repairs = 0
+        self._kkt_at_ends = len(train) <= KKT_UP_TO
         self.good, self.good_epoch = factors.copy(), 0
         self.best, self.best_rmse, self.best_epoch = self.good, np.inf, 0
 
@@ -254,10 +259,9 @@ class _Run:
 
     def look(self, epoch: int) -> EpochRecord:
         """Judge the factors as they are."""
-        predictions = self.factors.predict(self.train.users, self.train.items)
-        objective = self.objective.value_from(predictions, self.train, self.factors)
-        train_rmse = self.monitor.unit * rmse(self.train.values, predictions)
-        kkt = self._kkt() if self.monitor.kkt or epoch == 0 else np.nan
+        objective, squares = self.objective.value_and_squares(self.train, self.factors)
+        train_rmse = self.monitor.unit * float(np.sqrt(squares / len(self.train)))
+        kkt = self._kkt() if self.monitor.kkt or (epoch == 0 and self._kkt_at_ends) else np.nan
         return EpochRecord(epoch, self.seconds, objective, train_rmse, self._valid_rmse(), kkt)
 
     def _kkt(self) -> float:
@@ -312,6 +316,6 @@ class _Run:
         """Return the factors (of the best validation error, if there is one), with a last KKT residual."""
         self.factors.overwrite(self.good if self.valid is None else self.best)
         last = self.history.records[-1]
-        if np.isnan(last.kkt) and self.good_epoch == last.epoch and self.valid is None:
+        if self._kkt_at_ends and np.isnan(last.kkt) and self.good_epoch == last.epoch and self.valid is None:
             self.history.records[-1] = last._replace(kkt=self._kkt())
         return FitResult(self.factors, self.history, reason)

@@ -12,15 +12,15 @@ def deal(counts, n_blocks):
     return groups
 
 
-def blocks(R, n_blocks, shuffle):
-    """Return the positions of the ratings of each block, block by block, in the order of the shuffle."""
+def blocks(R, n_blocks, rng):
+    """Return the positions of the ratings of each block, shuffled block by block."""
     users, items = np.nonzero(~np.isnan(R))
     user_groups = deal((~np.isnan(R)).sum(axis=1), n_blocks)
     item_groups = deal((~np.isnan(R)).sum(axis=0), n_blocks)
     parts = {(a, b): [] for a in range(n_blocks) for b in range(n_blocks)}
-    for p in shuffle:
+    for p in range(len(users)):
         parts[user_groups[users[p]], item_groups[items[p]]].append(p)
-    return parts
+    return {block: [part[n] for n in rng.permutation(len(part))] for block, part in parts.items()}
 
 
 def visits(parts, user_groups, item_groups):

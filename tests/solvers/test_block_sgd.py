@@ -5,17 +5,11 @@ from problems import OBJECTIVES, small_ratings
 
 from nmf_scratch import InputError, Ratings
 from nmf_scratch._random import SHUFFLE, generator
-from nmf_scratch.data.synthetic import planted_ratings
 from nmf_scratch.factors import scaled_start
 from nmf_scratch.objective import Objective
 from nmf_scratch.solvers import BlockSGD
-from nmf_scratch.solvers.block_sgd import deal, into_blocks, strata
+from nmf_scratch.solvers.block_sgd import blocks_for, strata
 from nmf_scratch.training import Stopping, fit_factors
-
-
-def long_tailed():
-    planted = planted_ratings(900, 300, 3, n_ratings=20_000, random_state=0)
-    return Ratings.from_arrays(planted.users, planted.items, planted.values, n_users=900, n_items=300)
 
 
 @pytest.mark.parametrize("n_blocks", [1, 2, 5, 8])
@@ -32,36 +26,14 @@ def test_strata_come_in_another_order_each_epoch():
     assert not np.array_equal(first, second)
 
 
-def test_rows_are_dealt_back_and_forth_by_hand():
-    np.testing.assert_array_equal(deal(np.array([5, 9, 1, 7, 3, 3, 0]), 3), [2, 0, 0, 1, 2, 1, 0])
-
-
-@pytest.mark.parametrize("n_blocks", [2, 3, 8])
-def test_dealt_groups_differ_by_no_more_than_the_largest_row(n_blocks):
-    for seed in range(20):
-        counts = np.random.default_rng(seed).zipf(1.5, size=200).clip(max=5000)
-        sums = np.bincount(deal(counts, n_blocks), weights=counts, minlength=n_blocks)
-        assert sums.max() - sums.min() <= counts.max()
-
-
-def test_blocks_hold_about_equally_many_ratings():
-    ratings = long_tailed()
-    starts, order = into_blocks(ratings, 8, generator(0, SHUFFLE))
-    assert sorted(order) == list(range(len(ratings)))
-    sizes = np.diff(starts)
-    assert sizes.max() < 1.25 * sizes.mean()
-    assert sizes.min() > 0.75 * sizes.mean()
-
-
-def test_ratings_lie_in_their_block():
-    ratings = long_tailed()
-    starts, order = into_blocks(ratings, 4, generator(0, SHUFFLE))
-    user_groups, item_groups = deal(ratings.user_counts, 4), deal(ratings.item_counts, 4)
-    for block in range(16):
-        inside = order[starts[block] : starts[block + 1]]
-        assert (user_groups[ratings.users[inside]] == block // 4).all()
-        assert (item_groups[ratings.items[inside]] == block % 4).all()
-        assert not np.array_equal(inside, np.sort(inside))
+@pytest.mark.parametrize(
+    ("n_ratings", "n_blocks"), [(300, 2), (20_000, 2), (47_999, 2), (48_000, 4), (95_999, 4), (96_000, 8), (200_000, 8)]
+)
+def test_the_automatic_grid_follows_the_ratings_per_row(n_ratings, n_blocks):
+    n_users, n_items = 1000, 300
+    cells = np.sort(np.random.default_rng(0).permutation(n_users * n_items)[:n_ratings])
+    ratings = Ratings(cells // n_items, cells % n_items, np.ones(n_ratings, np.float32), n_users, n_items)
+    assert blocks_for(ratings) == n_blocks
 
 
 @pytest.mark.parametrize("n_blocks", [1, 3, 40])

@@ -173,11 +173,11 @@ def eg_twin(ratings, start, objective, key):
 
 def block_sgd_twin(ratings, start, objective, key):
     W, H, solver = start.W, start.H, SOLVERS["block-sgd"]()
-    shuffle = generator(key, SHUFFLE, EPOCHS).permutation(len(ratings))
-    parts = naive_block_sgd.blocks(dense(ratings), solver.n_blocks, shuffle)
+    n_blocks = 2  # the least: there are few ratings
+    parts = naive_block_sgd.blocks(dense(ratings), n_blocks, generator(key, SHUFFLE, EPOCHS))
     for epoch, (R, sides, frozen, _, step) in enumerate(random_epochs(solver, ratings, start, objective, key)):
         rng = generator(key, SHUFFLE, epoch)
-        order = naive_block_sgd.visits(parts, rng.permutation(solver.n_blocks), rng.permutation(solver.n_blocks))
+        order = naive_block_sgd.visits(parts, rng.permutation(n_blocks), rng.permutation(n_blocks))
         W, H = naive_sgd.epoch(R, W, H, sides, frozen, order, step)
     return W, H
 

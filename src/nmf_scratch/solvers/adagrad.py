@@ -32,7 +32,8 @@ from nmf_scratch._check import check_choice, check_number
 from nmf_scratch._jit import kernel
 from nmf_scratch.objective import Penalty
 from nmf_scratch.solvers.base import Defaults, State
-from nmf_scratch.solvers.stochastic import Stochastic, Triples, share, shuffled, slopes, triples
+from nmf_scratch.solvers.grid import Visits
+from nmf_scratch.solvers.stochastic import Stochastic, order_of, share, slopes
 
 GROUPS = ("row", "coordinate")
 
@@ -77,8 +78,7 @@ class AdaGrad(Stochastic):
         step = self.open_epoch(state)
         visit_all = adagrad_by_row if self.per == "row" else adagrad_by_coordinate
         squares = visit_all(
-            shuffled(state),
-            triples(state),
+            order_of(state),
             state["W"],
             state["H"],
             (state["sums_W"], state["sums_H"]),
@@ -92,8 +92,7 @@ class AdaGrad(Stochastic):
 
 @kernel
 def adagrad_by_row(
-    order: NDArray[np.int64],
-    triples: Triples,
+    visits: Visits,
     W: NDArray[Any],
     H: NDArray[Any],
     sums: tuple[NDArray[Any], NDArray[Any]],
@@ -102,13 +101,12 @@ def adagrad_by_row(
     biases: bool,
     step: Any,
 ) -> float:
-    """Visit the ratings in the given order, update W, H and sums in place; return the sum of the squared residuals.
+    """Visit the ratings one by one, update W, H and sums in place; return the sum of the squared residuals.
 
     Parameters
     ----------
-    order : ndarray of int64, shape (n_ratings,)
-    triples : (users, items, values)
-        The ratings, each array of shape (n_ratings,).
+    visits : Visits
+        The ratings and their order.
     W, H : ndarray, shapes (n_users, K) and (n_items, K)
     sums : pair of ndarray, shapes (n_users, 2) and (n_items, 2)
         Accumulated squares of each row: of its latent columns (their mean), and of its bias.
@@ -118,41 +116,41 @@ def adagrad_by_row(
     step : float
         η of this epoch, in the dtype of the factors.
     """
-    users, items, values = triples
+    tiles, starts, users, items, values = visits
     k = W.shape[1] - 2 * biases
     zero, squares = step - step, 0.0
-    for p in order:
-        u, i = users[p], items[p]
-        w, h, sums_w, sums_h = W[u], H[i], sums[0][u], sums[1][i]
-        ridge_w, lasso_w, bias_w, pull_w = share(penalty_W, u)
-        ridge_h, lasso_h, bias_h, pull_h = share(penalty_H, i)
-        error = values[p]
-        for f in range(k):
-            error -= w[f] * h[f]  # (SGD.1)
-        if biases:
-            error -= w[k] + h[k + 1]
-        squares += error * error
-        rate_w, rate_h = step / np.sqrt(sums_w[0]), step / np.sqrt(sums_h[0])
-        total_w, total_h = zero, zero
-        for f in range(k):
-            g_w = ridge_w * w[f] + lasso_w - error * h[f]  # (SGD.2)
-            g_h = ridge_h * h[f] + lasso_h - error * w[f]
-            w[f] = max(w[f] - rate_w * g_w, zero)  # (ADG.1)
-            h[f] = max(h[f] - rate_h * g_h, zero)
-            total_w += g_w * g_w
-            total_h += g_h * g_h
-        sums_w[0] += total_w / k  # (ADG.2)
-        sums_h[0] += total_h / k
-        if biases:
-            w[k] = move(w[k], bias_w * w[k] - pull_w - error, sums_w, 1, step)
-            h[k + 1] = move(h[k + 1], bias_h * h[k + 1] - pull_h - error, sums_h, 1, step)
+    for tile in tiles:
+        for p in range(starts[tile], starts[tile + 1]):
+            u, i = users[p], items[p]
+            w, h, sums_w, sums_h = W[u], H[i], sums[0][u], sums[1][i]
+            ridge_w, lasso_w, bias_w, pull_w = share(penalty_W, u)
+            ridge_h, lasso_h, bias_h, pull_h = share(penalty_H, i)
+            error = values[p]
+            for f in range(k):
+                error -= w[f] * h[f]  # (SGD.1)
+            if biases:
+                error -= w[k] + h[k + 1]
+            squares += error * error
+            rate_w, rate_h = step / np.sqrt(sums_w[0]), step / np.sqrt(sums_h[0])
+            total_w, total_h = zero, zero
+            for f in range(k):
+                g_w = ridge_w * w[f] + lasso_w - error * h[f]  # (SGD.2)
+                g_h = ridge_h * h[f] + lasso_h - error * w[f]
+                w[f] = max(w[f] - rate_w * g_w, zero)  # (ADG.1)
+                h[f] = max(h[f] - rate_h * g_h, zero)
+                total_w += g_w * g_w
+                total_h += g_h * g_h
+            sums_w[0] += total_w / k  # (ADG.2)
+            sums_h[0] += total_h / k
+            if biases:
+                w[k] = move(w[k], bias_w * w[k] - pull_w - error, sums_w, 1, step)
+                h[k + 1] = move(h[k + 1], bias_h * h[k + 1] - pull_h - error, sums_h, 1, step)
     return squares
 
 
 @kernel
 def adagrad_by_coordinate(
-    order: NDArray[np.int64],
-    triples: Triples,
+    visits: Visits,
     W: NDArray[Any],
     H: NDArray[Any],
     sums: tuple[NDArray[Any], NDArray[Any]],
@@ -162,17 +160,18 @@ def adagrad_by_coordinate(
     step: Any,
 ) -> float:
     """Do what `adagrad_by_row` does, with sums of the shapes of W and H: one for each entry."""
-    users, items, values = triples
+    tiles, starts, users, items, values = visits
     slope_w, slope_h = np.zeros_like(W[0]), np.zeros_like(H[0])
     squares = 0.0
-    for p in order:
-        u, i = users[p], items[p]
-        w, h, sums_w, sums_h = W[u], H[i], sums[0][u], sums[1][i]
-        error = slopes(values[p], w, h, share(penalty_W, u), share(penalty_H, i), biases, slope_w, slope_h)
-        squares += error * error
-        for f in range(len(w)):
-            w[f] = move(w[f], slope_w[f], sums_w, f, step)
-            h[f] = move(h[f], slope_h[f], sums_h, f, step)
+    for tile in tiles:
+        for p in range(starts[tile], starts[tile + 1]):
+            u, i = users[p], items[p]
+            w, h, sums_w, sums_h = W[u], H[i], sums[0][u], sums[1][i]
+            error = slopes(values[p], w, h, share(penalty_W, u), share(penalty_H, i), biases, slope_w, slope_h)
+            squares += error * error
+            for f in range(len(w)):
+                w[f] = move(w[f], slope_w[f], sums_w, f, step)
+                h[f] = move(h[f], slope_h[f], sums_h, f, step)
     return squares
 
 

@@ -35,7 +35,8 @@ from nmf_scratch._check import check_number
 from nmf_scratch._jit import kernel
 from nmf_scratch.objective import Penalty
 from nmf_scratch.solvers.base import Defaults, State
-from nmf_scratch.solvers.stochastic import Stochastic, Triples, share, shuffled, slopes, triples
+from nmf_scratch.solvers.grid import Visits
+from nmf_scratch.solvers.stochastic import Stochastic, order_of, share, slopes
 
 EPSILON = 1e-8
 """ε of (ADAM.3): keeps an entry that has seen no slope from dividing by zero."""
@@ -80,8 +81,7 @@ class Adam(Stochastic):
         step = self.open_epoch(state)
         number = state["W"].dtype.type
         squares = adam_epoch(
-            shuffled(state),
-            triples(state),
+            order_of(state),
             (state["W"], state["mean_W"], state["square_W"], state["powers_W"]),
             (state["H"], state["mean_H"], state["square_H"], state["powers_H"]),
             state["penalty_W"],
@@ -94,8 +94,7 @@ class Adam(Stochastic):
 
 @kernel
 def adam_epoch(
-    order: NDArray[np.int64],
-    triples: Triples,
+    visits: Visits,
     users_side: tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]],
     items_side: tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]],
     penalty_W: Penalty,
@@ -103,13 +102,12 @@ def adam_epoch(
     biases: bool,
     numbers: tuple[Any, Any, Any, Any],
 ) -> float:
-    """Visit the ratings in the given order, update both sides in place; return the sum of the squared residuals.
+    """Visit the ratings one by one, update both sides in place; return the sum of the squared residuals.
 
     Parameters
     ----------
-    order : ndarray of int64, shape (n_ratings,)
-    triples : (users, items, values)
-        The ratings, each array of shape (n_ratings,).
+    visits : Visits
+        The ratings and their order.
     users_side, items_side : tuple of ndarray
         Factors, first and second moments, each of shape (n_rows, K), and β₁^n and β₂^n, shape (n_rows, 2).
     penalty_W, penalty_H : Penalty
@@ -118,18 +116,19 @@ def adam_epoch(
     numbers : tuple of float
         η of this epoch, β₁, β₂ and ε, in the dtype of the factors.
     """
-    users, items, values = triples
+    tiles, starts, users, items, values = visits
     W, mean_W, square_W, powers_W = users_side
     H, mean_H, square_H, powers_H = items_side
     slope_w, slope_h = np.zeros_like(W[0]), np.zeros_like(H[0])
     squares = 0.0
-    for p in order:
-        u, i = users[p], items[p]
-        shares = share(penalty_W, u), share(penalty_H, i)
-        error = slopes(values[p], W[u], H[i], *shares, biases, slope_w, slope_h)
-        squares += error * error
-        move(W[u], slope_w, mean_W[u], square_W[u], powers_W[u], numbers)
-        move(H[i], slope_h, mean_H[i], square_H[i], powers_H[i], numbers)
+    for tile in tiles:
+        for p in range(starts[tile], starts[tile + 1]):
+            u, i = users[p], items[p]
+            shares = share(penalty_W, u), share(penalty_H, i)
+            error = slopes(values[p], W[u], H[i], *shares, biases, slope_w, slope_h)
+            squares += error * error
+            move(W[u], slope_w, mean_W[u], square_W[u], powers_W[u], numbers)
+            move(H[i], slope_h, mean_H[i], square_H[i], powers_H[i], numbers)
     return squares
 
 

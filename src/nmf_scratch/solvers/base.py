@@ -11,11 +11,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from nmf_scratch.data.ratings import Compressed, Ratings
 from nmf_scratch.factors import Factors
 from nmf_scratch.objective import Objective
 
 State = dict[str, Any]
+
+N_SPANS = 256
+"""Runs of rows that threads share out. Long tails make equal numbers of rows very unequal work."""
+
+ROW_WORK = 16
+"""What a row costs besides its ratings, in ratings."""
 
 
 @dataclass(frozen=True)
@@ -78,10 +87,26 @@ def row_state(train: Ratings, factors: Factors, objective: Objective) -> State:
         "H": factors.H,
         "by_user": in_dtype_of(factors, train.by_user),
         "by_item": in_dtype_of(factors, train.by_item),
+        "spans_W": even_spans(train.by_user),
+        "spans_H": even_spans(train.by_item),
         "penalty_W": penalty_W,
         "penalty_H": penalty_H,
         "columns": factors.columns,
     }
+
+
+def even_spans(view: Compressed) -> NDArray[np.int64]:
+    """Cut the rows into `N_SPANS` runs of about equal work, so that threads that share them out finish together.
+
+    Returns
+    -------
+    ndarray of int64, shape (N_SPANS + 1,)
+        Span s holds the rows spans[s] … spans[s + 1] − 1; it may be empty.
+    """
+    work = view.indptr + ROW_WORK * np.arange(len(view.indptr))
+    cuts = np.arange(1, N_SPANS) * work[-1] // N_SPANS
+    spans: NDArray[np.int64] = np.concatenate([[0], np.searchsorted(work, cuts), [len(work) - 1]])
+    return spans
 
 
 def in_dtype_of(factors: Factors, view: Compressed) -> Compressed:

@@ -10,15 +10,9 @@ and without races. An epoch is B strata that together hold every block once:
 with π and σ new random permutations of the groups in each epoch. Inside a block each visit is that of projected
 stochastic gradient descent, (SGD.1) to (SGD.4).
 
-Ratings have long tails, and a stratum lasts as long as its largest block. So rows are sorted by their number of ratings
-and dealt to the groups like cards, back and forth: all groups get about as many ratings, and of each kind of row. The
-row of rank p (from 0) goes, with a = p mod 2B, to
-
-    group min(a, 2B − 1 − a)                                                                        (BLOCK.2)
-
-The ratings are copied into block order once, shuffled inside. The kernel then reads them one after the other, and the
-rows of a block fit a processor's cache: even on one thread it is the fastest way through the ratings. The price: inside
-a block the order never changes again.
+A stratum lasts as long as its largest block, so rows are dealt to the groups by their number of ratings, as in
+`nmf_scratch.solvers.grid`, which also cuts large blocks into tiles whose rows fit a processor's cache: even on one
+thread it is the fastest way through the ratings. The price: inside a tile the order never changes again.
 
 The grid is a parameter and never follows the number of threads: same seed, same bits on any machine size.
 
@@ -41,7 +35,12 @@ from nmf_scratch.data.ratings import Ratings
 from nmf_scratch.factors import Factors
 from nmf_scratch.objective import Objective, Penalty
 from nmf_scratch.solvers.base import Defaults, State
-from nmf_scratch.solvers.stochastic import Stochastic, Triples, sweep, triples
+from nmf_scratch.solvers.grid import Grid, Triples, Visits, into_grid, shuffle_tiles, tour
+from nmf_scratch.solvers.sgd import Side, copy_in, copy_out, lay_out, operands, sweep
+from nmf_scratch.solvers.stochastic import Stochastic
+
+VISITS = 12
+"""Ratings per row and block that pay for fetching the row, for the automatic size of the grid."""
 
 
 @dataclass(frozen=True)
@@ -52,12 +51,13 @@ class BlockSGD(Stochastic):
     ----------
     step, schedule, decay, growth : float, str, float, float
         Step size and schedule, see `nmf_scratch.solvers.stochastic.Stochastic`.
-    n_blocks : int
-        Groups B of users and of items; at most so many threads can work at once.
+    n_blocks : int or "auto"
+        Groups B of users and of items; at most so many threads can work at once. "auto" takes the power of two from 2
+        to 8 that leaves a row about `VISITS` ratings in a block: with fewer, fetching rows costs more than it gives.
     """
 
     step: float = 0.07
-    n_blocks: int = 8
+    n_blocks: int | str = "auto"
 
     name: ClassVar[str] = "block-sgd"
     parallel: ClassVar[bool] = True
@@ -65,59 +65,35 @@ class BlockSGD(Stochastic):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_number("n_blocks", self.n_blocks, minimum=1, maximum=1024, integer=True)
+        if self.n_blocks != "auto":
+            check_number("n_blocks", self.n_blocks, minimum=1, maximum=1024, integer=True)
+
+    def grid(self, train: Ratings, factors: Factors, rng: np.random.Generator) -> Grid:
+        """Sort the ratings into B² blocks."""
+        n_blocks = blocks_for(train) if self.n_blocks == "auto" else int(self.n_blocks)
+        grid = into_grid(train, factors, n_blocks)
+        shuffle_tiles(grid, rng)
+        return grid
 
     def start(self, train: Ratings, factors: Factors, objective: Objective, *, key: int, max_iter: int) -> State:
-        """Prepare as all do, then copy the ratings into block order."""
-        state = super().start(train, factors, objective, key=key, max_iter=max_iter)
-        state["starts"], order = into_blocks(train, self.n_blocks, generator(key, SHUFFLE, max_iter))
-        for column in ("users", "items", "values"):
-            state[column] = state[column][order]
-        return state
+        """Prepare as all do, and the layout that epochs work on."""
+        return lay_out(super().start(train, factors, objective, key=key, max_iter=max_iter), factors)
 
     def epoch(self, state: State) -> None:
         """Sweep every block once, stratum by stratum."""
-        step = self.open_epoch(state)
-        squares = sweep_strata(
-            strata(self.n_blocks, generator(state["key"], SHUFFLE, state["epoch"])),
-            state["starts"],
-            triples(state),
-            state["W"],
-            state["H"],
-            state["penalty_W"],
-            state["penalty_H"],
-            state["biases"],
-            step,
-        )
+        step, grid = self.open_epoch(state), state["grid"]
+        rng = generator(state["key"], SHUFFLE, state["epoch"])
+        tiles = tour(grid, strata(grid.n_blocks, rng), rng)
+        copy_in(state)
+        squares = sweep_strata(tiles, grid.starts, grid.triples, *operands(state), step)
+        copy_out(state)
         self.close_epoch(state, float(squares.sum()))
 
 
-def into_blocks(
-    ratings: Ratings, n_blocks: int, rng: np.random.Generator
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Sort ratings by block, in random order inside each.
-
-    Returns
-    -------
-    starts : ndarray of int64, shape (n_blocks² + 1,)
-        Block (a, b), group a of users with group b of items, owns the places starts[c] … starts[c + 1] of the order,
-        c = a · n_blocks + b.
-    order : ndarray of int64, shape (n_ratings,)
-    """
-    users, items = deal(ratings.user_counts, n_blocks), deal(ratings.item_counts, n_blocks)
-    blocks = users[ratings.users] * n_blocks + items[ratings.items]
-    starts = np.zeros(n_blocks**2 + 1, dtype=np.int64)
-    np.cumsum(np.bincount(blocks, minlength=n_blocks**2), out=starts[1:])
-    shuffle = rng.permutation(len(ratings))
-    return starts, shuffle[np.argsort(blocks[shuffle], kind="stable")]
-
-
-def deal(counts: NDArray[np.int64], n_blocks: int) -> NDArray[np.int64]:
-    """Return the group of each row, equation (BLOCK.2): rows by falling count, dealt back and forth."""
-    lap = np.arange(len(counts)) % (2 * n_blocks)
-    groups = np.empty(len(counts), dtype=np.int64)
-    groups[np.argsort(-counts, kind="stable")] = np.minimum(lap, 2 * n_blocks - 1 - lap)  # (BLOCK.2)
-    return groups
+def blocks_for(train: Ratings) -> int:
+    """Return how many groups of users and of items suit the ratings: 2, 4 or 8."""
+    visits = len(train) / max(train.shape)
+    return int(2 ** np.clip(np.floor(np.log2(visits / VISITS)), 1, 3))
 
 
 def strata(n_blocks: int, rng: np.random.Generator) -> NDArray[np.int64]:
@@ -130,42 +106,42 @@ def strata(n_blocks: int, rng: np.random.Generator) -> NDArray[np.int64]:
 
 @parallel_kernel
 def sweep_strata(
-    strata: NDArray[np.int64],
+    tiles: NDArray[np.int64],
     starts: NDArray[np.int64],
     triples: Triples,
-    W: NDArray[Any],
-    H: NDArray[Any],
+    side_W: Side,
+    side_H: Side,
     penalty_W: Penalty,
     penalty_H: Penalty,
     biases: bool,
-    step: float,
+    step: Any,
 ) -> NDArray[np.float64]:
-    """Sweep the blocks, those of a stratum in parallel; W and H are updated in place.
+    """Sweep the blocks, those of a stratum in parallel; both sides are updated in place.
 
     Parameters
     ----------
-    strata : ndarray of int64, shape (B, B)
-        Blocks of each stratum, which share no rows.
-    starts : ndarray of int64, shape (B² + 1,)
-        Where each block begins.
+    tiles : ndarray of int64, shape (B, B, tiles per block)
+        Stratum by stratum its blocks, which share no rows, and of each block the tiles.
+    starts : ndarray of int64, shape (n_tiles + 1,)
+        Where each tile begins.
     triples : (users, items, values)
-        The ratings in block order, each array of shape (n_ratings,).
-    W, H : ndarray, shapes (n_users, K) and (n_items, K)
+        The ratings in grid order, each array of shape (n_ratings,).
+    side_W, side_H : Side
     penalty_W, penalty_H : Penalty
     biases : bool
-        Whether the last two columns are bias columns, laid out as in `nmf_scratch.factors`.
+        Whether there are any.
     step : float
         η of this epoch, in the dtype of the factors.
 
     Returns
     -------
-    ndarray of float64, shape (B²,)
+    ndarray of float64, shape (B, B)
         Sum of the squared residuals of each block: added up outside, in fixed order.
     """
-    squares = np.zeros(len(starts) - 1)
-    for stratum in strata:
-        for b in numba.prange(len(stratum)):
-            block = stratum[b]
-            ratings = range(starts[block], starts[block + 1])
-            squares[block] = sweep(ratings, triples, W, H, penalty_W, penalty_H, biases, step)
+    users, items, values = triples
+    squares = np.zeros(tiles.shape[:2])
+    for stratum in range(len(tiles)):
+        for b in numba.prange(tiles.shape[1]):
+            visits = Visits(tiles[stratum, b], starts, users, items, values)
+            squares[stratum, b] = sweep(visits, side_W, side_H, penalty_W, penalty_H, biases, step)
     return squares

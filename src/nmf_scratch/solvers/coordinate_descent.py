@@ -89,13 +89,19 @@ class CoordinateDescent:
     def _epoch(self, state: State) -> None:
         W, H, sweeps = state["W"], state["H"], self.inner_sweeps
         columns_W, columns_H = state["columns"]
-        descend_rows(state["by_user"], W, H, state["penalty_W"], columns_W, sweeps)
-        descend_rows(state["by_item"], H, W, state["penalty_H"], columns_H, sweeps)
+        descend_rows(state["by_user"], state["spans_W"], W, H, state["penalty_W"], columns_W, sweeps)
+        descend_rows(state["by_item"], state["spans_H"], H, W, state["penalty_H"], columns_H, sweeps)
 
 
 @parallel_kernel
 def descend_rows(
-    view: Compressed, W: NDArray[Any], H: NDArray[Any], penalty: Penalty, columns: Columns, inner_sweeps: int
+    view: Compressed,
+    spans: NDArray[np.int64],
+    W: NDArray[Any],
+    H: NDArray[Any],
+    penalty: Penalty,
+    columns: Columns,
+    inner_sweeps: int,
 ) -> None:
     """Update each row of W in place, H fixed; called with the roles swapped it updates H.
 
@@ -103,6 +109,8 @@ def descend_rows(
     ----------
     view : Compressed
         Ratings grouped by the rows of W.
+    spans : ndarray of int64
+        Runs of rows to share out, see `nmf_scratch.solvers.base.even_spans`.
     W, H : ndarray, shapes (n_rows, K) and (n_columns, K)
     penalty : Penalty
         Of the side of W.
@@ -112,19 +120,20 @@ def descend_rows(
         Cycles through the columns of each row.
     """
     indptr, indices, values = view
-    for u in numba.prange(len(indptr) - 1):
-        row = slice(indptr[u], indptr[u + 1])
-        n_ratings = indptr[u + 1] - indptr[u]
-        width = (n_ratings + LANES - 1) // LANES * LANES
-        # Columns an odd number of half-turns apart: a power of two would put them all into one corner of the cache.
-        partners = np.empty((W.shape[1], width + LANES // 2), W.dtype)  # (K, ratings of the row)
-        partners[:, n_ratings:] = 0
-        errors = np.zeros(width, W.dtype)
-        gather_row(W[u], H, indices[row], values[row], partners, errors)
-        ridge = penalty.ridge_rating * penalty.counts[u] + penalty.ridge_row
-        lasso = penalty.lasso_rating * penalty.counts[u] + penalty.lasso_row
-        for _ in range(inner_sweeps):
-            cycle_columns(W[u], partners, errors, ridge, lasso, penalty, columns)
+    for span in numba.prange(len(spans) - 1):
+        for u in range(spans[span], spans[span + 1]):
+            row = slice(indptr[u], indptr[u + 1])
+            n_ratings = indptr[u + 1] - indptr[u]
+            width = (n_ratings + LANES - 1) // LANES * LANES
+            # Columns an odd number of half-turns apart: a power of two would put them all into one corner of the cache.
+            partners = np.empty((W.shape[1], width + LANES // 2), W.dtype)  # (K, ratings of the row)
+            partners[:, n_ratings:] = 0
+            errors = np.zeros(width, W.dtype)
+            gather_row(W[u], H, indices[row], values[row], partners, errors)
+            ridge = penalty.ridge_rating * penalty.counts[u] + penalty.ridge_row
+            lasso = penalty.lasso_rating * penalty.counts[u] + penalty.lasso_row
+            for _ in range(inner_sweeps):
+                cycle_columns(W[u], partners, errors, ridge, lasso, penalty, columns)
 
 
 @kernel

@@ -34,7 +34,8 @@ from nmf_scratch.data.ratings import Ratings
 from nmf_scratch.factors import Factors
 from nmf_scratch.objective import Objective, Penalty
 from nmf_scratch.solvers.base import Defaults, State
-from nmf_scratch.solvers.stochastic import Stochastic, Triples, share, shuffled, slopes, triples
+from nmf_scratch.solvers.grid import Visits
+from nmf_scratch.solvers.stochastic import Stochastic, order_of, share, slopes
 
 FLOOR = 1e-8
 """Smallest value of a factor entry."""
@@ -67,8 +68,7 @@ class ExponentiatedGradient(Stochastic):
         """Visit every rating once, in a new random order."""
         step = self.open_epoch(state)
         squares = eg_epoch(
-            shuffled(state),
-            triples(state),
+            order_of(state),
             state["W"],
             state["H"],
             (step / state["size_W"], step / state["size_H"]),
@@ -82,8 +82,7 @@ class ExponentiatedGradient(Stochastic):
 
 @kernel
 def eg_epoch(
-    order: NDArray[np.int64],
-    triples: Triples,
+    visits: Visits,
     W: NDArray[Any],
     H: NDArray[Any],
     rates: tuple[NDArray[Any], NDArray[Any]],
@@ -92,13 +91,12 @@ def eg_epoch(
     biases: bool,
     floor: Any,
 ) -> float:
-    """Visit the ratings in the given order, update W and H in place; return the sum of the squared residuals.
+    """Visit the ratings one by one, update W and H in place; return the sum of the squared residuals.
 
     Parameters
     ----------
-    order : ndarray of int64, shape (n_ratings,)
-    triples : (users, items, values)
-        The ratings, each array of shape (n_ratings,).
+    visits : Visits
+        The ratings and their order.
     W, H : ndarray, shapes (n_users, K) and (n_items, K)
     rates : pair of ndarray, shape (K,) each
         η / s_f of both sides.
@@ -108,17 +106,18 @@ def eg_epoch(
     floor : float
         In the dtype of the factors.
     """
-    users, items, values = triples
+    tiles, starts, users, items, values = visits
     rates_w, rates_h = rates
     slope_w, slope_h = np.zeros_like(W[0]), np.zeros_like(H[0])
     squares = 0.0
-    for p in order:
-        u, i = users[p], items[p]
-        shares = share(penalty_W, u), share(penalty_H, i)
-        error = slopes(values[p], W[u], H[i], *shares, biases, slope_w, slope_h)
-        squares += error * error
-        multiply(W[u], slope_w, rates_w, floor)
-        multiply(H[i], slope_h, rates_h, floor)
+    for tile in tiles:
+        for p in range(starts[tile], starts[tile + 1]):
+            u, i = users[p], items[p]
+            shares = share(penalty_W, u), share(penalty_H, i)
+            error = slopes(values[p], W[u], H[i], *shares, biases, slope_w, slope_h)
+            squares += error * error
+            multiply(W[u], slope_w, rates_w, floor)
+            multiply(H[i], slope_h, rates_h, floor)
     return squares
 
 

@@ -1,7 +1,7 @@
-r"""What the stochastic solvers share: step sizes, the state they start from, and a sweep over ratings.
+r"""What the stochastic solvers share: step sizes, the state they start from, and the slopes of one rating.
 
-Each goes through the ratings in a random order and moves two rows per visit. The step η follows a schedule: with
-T = `max_iter` and epochs t = 0 … T−1,
+Each goes through the ratings in a random order, that of `nmf_scratch.solvers.grid`, and moves two rows per visit. The
+step η follows a schedule: with T = `max_iter` and epochs t = 0 … T−1,
 
     constant:      η_t = η_0
     inverse-time:  η_t = η_0 / (1 + decay t)
@@ -19,7 +19,6 @@ an earlier epoch. `open_epoch` notices, and lets the solver `forget`.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -33,10 +32,10 @@ from nmf_scratch.data.ratings import Ratings
 from nmf_scratch.factors import Factors
 from nmf_scratch.objective import Objective, Penalty
 from nmf_scratch.solvers.base import State
+from nmf_scratch.solvers.grid import Grid, Visits, into_grid, shuffle_tiles, visits
 
 SCHEDULES = ("bold-driver", "constant", "cosine", "inverse-time")
 
-Triples = tuple[NDArray[Any], NDArray[Any], NDArray[Any]]
 Share = tuple[Any, Any, Any, Any]
 
 
@@ -80,14 +79,13 @@ class Stochastic:
         return self.step
 
     def start(self, train: Ratings, factors: Factors, objective: Objective, *, key: int, max_iter: int) -> State:
-        """Prepare triples in the dtype of the factors, and the penalties."""
+        """Prepare the ratings in grid order, and the penalties."""
         penalty_W, penalty_H = objective.penalties(train, factors)
+        grid = self.grid(train, factors, generator(key, SHUFFLE, max_iter))
         return {
             "W": factors.W,
             "H": factors.H,
-            "users": train.users,
-            "items": train.items,
-            "values": train.values.astype(factors.W.dtype),
+            "grid": grid,
             "penalty_W": penalty_W,
             "penalty_H": penalty_H,
             "biases": factors.biases,
@@ -98,6 +96,13 @@ class Stochastic:
             "step_scale": 1.0,
             "bold": 1.0,
         }
+
+    def grid(self, train: Ratings, factors: Factors, rng: np.random.Generator) -> Grid:
+        """Sort the ratings for serial visits: one block."""
+        grid = into_grid(train, factors, 1)
+        if len(grid.starts) > 2:  # a single tile is shuffled anew in every epoch
+            shuffle_tiles(grid, rng)
+        return grid
 
     def forget(self, state: State) -> None:
         """Start the memory of the solver afresh: at first, and after training went back."""
@@ -118,14 +123,9 @@ class Stochastic:
         state["epoch"] = state["next_epoch"] = state["epoch"] + 1
 
 
-def shuffled(state: State) -> NDArray[np.int64]:
-    """Return the order of visits of the epoch to come, a function of the key and the epoch."""
-    return generator(state["key"], SHUFFLE, state["epoch"]).permutation(len(state["values"]))
-
-
-def triples(state: State) -> Triples:
-    """Return (users, items, values), each of shape (n_ratings,)."""
-    return state["users"], state["items"], state["values"]
+def order_of(state: State) -> Visits:
+    """Return the visits of the epoch to come, a function of the key and the epoch."""
+    return visits(state["grid"], generator(state["key"], SHUFFLE, state["epoch"]))
 
 
 @kernel
@@ -142,57 +142,6 @@ def share(penalty: Penalty, row: int) -> Share:
 
 
 @kernel
-def sweep(
-    positions: Iterable[int],
-    triples: Triples,
-    W: NDArray[Any],
-    H: NDArray[Any],
-    penalty_W: Penalty,
-    penalty_H: Penalty,
-    biases: bool,
-    step: Any,
-) -> float:
-    """Visit ratings one after the other, update W and H in place, and return the sum of the squared residuals.
-
-    Parameters
-    ----------
-    positions : ndarray of int64 or range
-        Which ratings, in this order; drawn outside: the kernel is a function of its arguments.
-    triples : (users, items, values)
-        The ratings, each array of shape (n_ratings,).
-    W, H : ndarray, shapes (n_users, K) and (n_items, K)
-    penalty_W, penalty_H : Penalty
-    biases : bool
-        Whether the last two columns are bias columns, laid out as in `nmf_scratch.factors`.
-    step : float
-        η of this epoch, in the dtype of the factors.
-    """
-    users, items, values = triples
-    k = W.shape[1] - 2 * biases
-    zero = step - step  # zero in the dtype of the factors: a literal would widen float32 to float64
-    squares = 0.0
-    for p in positions:
-        u, i = users[p], items[p]
-        w, h = W[u], H[i]
-        ridge_w, lasso_w, bias_w, pull_w = share(penalty_W, u)
-        ridge_h, lasso_h, bias_h, pull_h = share(penalty_H, i)
-        error = values[p]
-        for f in range(k):
-            error -= w[f] * h[f]  # (SGD.1)
-        if biases:
-            error -= w[k] + h[k + 1]
-        squares += error * error
-        for f in range(k):
-            w_f, h_f = w[f], h[f]
-            w[f] = max(w_f + step * (error * h_f - ridge_w * w_f - lasso_w), zero)  # (SGD.3)
-            h[f] = max(h_f + step * (error * w_f - ridge_h * h_f - lasso_h), zero)  # (SGD.4)
-        if biases:  # the same two lines where the other side is frozen to one
-            w[k] = max(w[k] + step * (error - bias_w * w[k] + pull_w), zero)
-            h[k + 1] = max(h[k + 1] + step * (error - bias_h * h[k + 1] + pull_h), zero)
-    return squares
-
-
-@kernel
 def slopes(
     rating: Any,
     w: NDArray[Any],
@@ -205,7 +154,7 @@ def slopes(
 ) -> Any:
     """Write the slope of one rating's term along both rows; return its residual.
 
-    Solvers that do more with a slope than subtract it start from here; `sweep` has the same lines fused with its step.
+    Solvers that do more with a slope than subtract it start from here; `sgd` has the same lines fused with its step.
 
     Parameters
     ----------

@@ -1,0 +1,187 @@
+"""In which order the stochastic solvers visit the ratings: a grid of tiles, whose rows fit a processor's cache.
+
+In a random order every visit fetches two rows from anywhere in memory, and with large factors a processor spends most
+of its time waiting for them. So users and items are cut into groups, whose ratings form the *tiles* of a grid, and tile
+after tile is visited: the rows of one tile fit the cache. The ratings are copied into this order once, shuffled inside
+each tile; every epoch takes the tiles in a new order.
+
+Ratings have long tails. So rows are sorted by their number of ratings and dealt to the groups like cards, back and
+forth: all groups get about as many ratings, and of each kind of row. With B groups the row of rank p (from 0) goes,
+with a = p mod 2B, to
+
+    group min(a, 2B − 1 − a)                                                                        (BLOCK.2)
+
+A block of several tiles is visited group of users by group of users: these rows stay in the cache while the groups of
+items change. Factors that fit the cache as a whole need no tiles, and get an order that is all new each epoch.
+
+The grid follows the data and the parameters, never the machine: same seed, same bits anywhere.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nmf_scratch._jit import kernel
+from nmf_scratch.data.ratings import Ratings
+from nmf_scratch.factors import Factors
+
+Triples = tuple[NDArray[Any], NDArray[Any], NDArray[Any]]
+
+
+class Visits(NamedTuple):
+    """Ratings, and in which order to visit them: the tiles as listed, each from its start to the next one's.
+
+    Attributes
+    ----------
+    tiles : ndarray of int64, shape (n_tiles,)
+    starts : ndarray of int64
+        Tile t owns the places starts[t] … starts[t + 1] − 1.
+    users, items, values : ndarray, shape (n_ratings,)
+    """
+
+    tiles: NDArray[np.int64]
+    starts: NDArray[np.int64]
+    users: NDArray[Any]
+    items: NDArray[Any]
+    values: NDArray[Any]
+
+
+CACHE_BYTES = 2**20
+"""Factors up to this size are taken to fit a core's cache whole."""
+
+TILE_BYTES = 2**17
+"""Size of the users' rows, and of the items' rows, of one tile: two of them leave room in any current L2 cache."""
+
+
+class Grid(NamedTuple):
+    """Ratings in the order of a grid of tiles, its groups in blocks.
+
+    Attributes
+    ----------
+    n_blocks : int
+        Blocks B per side.
+    tiles : tuple of int
+        Groups of users and of items in each block.
+    starts : ndarray of int64, shape (n_tiles + 1,)
+        The tile of groups (a, b) owns the places starts[c] … starts[c + 1], c = a · n_item_groups + b.
+    triples : (users, items, values)
+        The ratings, tile by tile; each array of shape (n_ratings,).
+    rows_W, rows_H : ndarray of int64, shapes (n_users,) and (n_items,)
+        Users and items in the order of their groups.
+    """
+
+    n_blocks: int
+    tiles: tuple[int, int]
+    starts: NDArray[np.int64]
+    triples: Triples
+    rows_W: NDArray[np.int64]
+    rows_H: NDArray[np.int64]
+
+
+def into_grid(train: Ratings, factors: Factors, n_blocks: int) -> Grid:
+    """Sort ratings by tile, values in the dtype of the factors; inside a tile they stay sorted by (user, item)."""
+    row_bytes = factors.W.shape[1] * factors.W.itemsize
+    users, items = (tiles_per_block(len(X) * row_bytes // n_blocks) for X in (factors.W, factors.H))
+    if (len(factors.W) + len(factors.H)) * row_bytes <= CACHE_BYTES:
+        users = items = 1
+    groups = deal(train.user_counts, n_blocks * users), deal(train.item_counts, n_blocks * items)
+    values = train.values.astype(factors.W.dtype, copy=False)
+    starts, *triples = into_tiles(train.users, train.items, values, *groups, n_blocks * users, n_blocks * items)
+    rows_W, rows_H = (np.argsort(group, kind="stable") for group in groups)
+    return Grid(n_blocks, (users, items), starts, (triples[0], triples[1], triples[2]), rows_W, rows_H)
+
+
+def tiles_per_block(n_bytes: int) -> int:
+    """Return into how many groups rows of so many bytes must be cut to take up `TILE_BYTES` each at most."""
+    return max(1, -(-n_bytes // TILE_BYTES))
+
+
+def deal(counts: NDArray[np.int64], n_groups: int) -> NDArray[np.int64]:
+    """Return the group of each row, equation (BLOCK.2): rows by falling count, dealt back and forth."""
+    lap = np.arange(len(counts)) % (2 * n_groups)
+    groups = np.empty(len(counts), dtype=np.int64)
+    groups[np.argsort(-counts, kind="stable")] = np.minimum(lap, 2 * n_groups - 1 - lap)  # (BLOCK.2)
+    return groups
+
+
+def shuffle_tiles(grid: Grid, rng: np.random.Generator) -> None:
+    """Shuffle the ratings inside each tile, in place."""
+    for first, last in zip(grid.starts[:-1], grid.starts[1:], strict=True):
+        order = first + rng.permutation(last - first)
+        for column in grid.triples:
+            column[first:last] = column[order]
+
+
+def tour(grid: Grid, blocks: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
+    """Return the tiles of each block in a new order: group of users by group of users, the items' groups for each.
+
+    Parameters
+    ----------
+    grid : Grid
+    blocks : ndarray of int64
+        Blocks a · B + b (block a of users with block b of items) in an array of any shape.
+    rng : Generator
+
+    Returns
+    -------
+    ndarray of int64, shape (*blocks.shape, tiles per block)
+    """
+    n_users, n_items = grid.tiles
+    users = rng.permuted(np.broadcast_to(np.arange(n_users), (*blocks.shape, n_users)), axis=-1)
+    items = rng.permuted(np.broadcast_to(np.arange(n_items), (*users.shape, n_items)), axis=-1)
+    users = users + (blocks // grid.n_blocks * n_users)[..., None]
+    items = items + (blocks % grid.n_blocks * n_items)[..., None, None]
+    tiles: NDArray[np.int64] = users[..., None] * (grid.n_blocks * n_items) + items
+    return tiles.reshape(*blocks.shape, n_users * n_items)
+
+
+def visits(grid: Grid, rng: np.random.Generator) -> Visits:
+    """Return the visits of an epoch, for a grid of one block."""
+    if len(grid.starts) == 2:
+        order = rng.permutation(len(grid.triples[0]))
+        return Visits(np.zeros(1, np.int64), grid.starts, *(column[order] for column in grid.triples))
+    return Visits(tour(grid, np.zeros(1, np.int64), rng)[0], grid.starts, *grid.triples)
+
+
+@kernel
+def into_tiles(
+    users: NDArray[Any],
+    items: NDArray[Any],
+    values: NDArray[Any],
+    user_groups: NDArray[np.int64],
+    item_groups: NDArray[np.int64],
+    n_user_groups: int,
+    n_item_groups: int,
+) -> tuple[NDArray[np.int64], NDArray[Any], NDArray[Any], NDArray[Any]]:
+    """Sort ratings by tile, stably, by counting: O(n_ratings + n_tiles).
+
+    Parameters
+    ----------
+    users, items, values : ndarray, shape (n_ratings,)
+    user_groups, item_groups : ndarray of int64, shapes (n_users,) and (n_items,)
+        Group of each row.
+    n_user_groups, n_item_groups : int
+
+    Returns
+    -------
+    starts : ndarray of int64, shape (n_user_groups · n_item_groups + 1,)
+    users, items, values : ndarray, shape (n_ratings,)
+        Copies in tile order.
+    """
+    starts = np.zeros(n_user_groups * n_item_groups + 1, dtype=np.int64)
+    for p in range(len(values)):
+        starts[user_groups[users[p]] * n_item_groups + item_groups[items[p]] + 1] += 1
+    for tile in range(n_user_groups * n_item_groups):
+        starts[tile + 1] += starts[tile]
+    place = starts[:-1].copy()
+    tile_users, tile_items, tile_values = np.empty_like(users), np.empty_like(items), np.empty_like(values)
+    for p in range(len(values)):
+        tile = user_groups[users[p]] * n_item_groups + item_groups[items[p]]
+        tile_users[place[tile]] = users[p]
+        tile_items[place[tile]] = items[p]
+        tile_values[place[tile]] = values[p]
+        place[tile] += 1
+    return starts, tile_users, tile_items, tile_values

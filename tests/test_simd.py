@@ -1,0 +1,80 @@
+"""The hot loops must stay vectorised: one number at a time is several times slower.
+
+What may cost a loop its SIMD instructions, with no test of results noticing: a float64 literal among float32 numbers,
+arrays the compiler cannot tell apart, sums that may not be reordered. So look at what the compiler made.
+"""
+
+import platform
+import re
+
+import numba
+import numpy as np
+import pytest
+
+from nmf_scratch import _jit
+from nmf_scratch.factors import Columns
+from nmf_scratch.objective import Penalty
+from nmf_scratch.solvers import als, coordinate_descent, multiplicative, sgd, stochastic
+from nmf_scratch.solvers.grid import Visits
+
+pytestmark = [
+    pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="reads the assembly of x86-64"),
+    pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="nothing is compiled without Numba's compiler"),
+]
+
+NUMBER = np.float32(1)
+VECTOR, MATRIX = np.ones(16, np.float32), np.ones((8, 16), np.float32)
+CODES, STARTS = np.zeros(1, np.int32), np.zeros(2, np.int64)
+PENALTY = Penalty(*[NUMBER] * 6, VECTOR)
+SIDE = sgd.Side(MATRIX, VECTOR, VECTOR)
+SHARE = (NUMBER,) * 4
+
+HOT = {
+    "sgd": (sgd.sweep, (Visits(STARTS, STARTS, CODES, CODES, VECTOR), SIDE, SIDE, PENALTY, PENALTY, True, NUMBER), 13),
+    "adaptive": (stochastic.slopes, (NUMBER, VECTOR, VECTOR, SHARE, SHARE, True, VECTOR, VECTOR), 9),
+    "mu": (multiplicative.pull_of_squares, (VECTOR, MATRIX, CODES, VECTOR, VECTOR, VECTOR), 28),
+    "cd, residuals": (coordinate_descent.gather_row, (VECTOR, MATRIX, CODES, VECTOR, MATRIX, VECTOR), 1),
+    "cd, columns": (
+        coordinate_descent.cycle_columns,
+        (VECTOR, MATRIX, VECTOR, NUMBER, NUMBER, PENALTY, Columns(14, 14, 15)),
+        10,
+    ),
+    "als": (als.multiply_four, (MATRIX, MATRIX, np.uint64(0), np.uint64(0), np.uint64(16)), 16),
+}
+"""Kernel, arguments it is compiled for, and the least packed products: more than remain when sums stay scalar."""
+
+PACKED = re.compile(r"\bv?(?:mul|fn?m(?:add|sub)\d+)ps\b")
+
+
+def packed_products(kernel, arguments, **options):
+    """Compile afresh and count the instructions that multiply several float32 numbers at once."""
+    compiled = numba.njit(**{**_jit._OPTIONS, "cache": False, **options})(kernel.py_func)
+    compiled.compile(tuple(map(numba.typeof, arguments)))
+    (assembly,) = compiled.inspect_asm().values()
+    return len(PACKED.findall(assembly))
+
+
+@pytest.mark.parametrize("name", HOT)
+def test_hot_loops_multiply_several_numbers_at_once(name):
+    kernel, arguments, least = HOT[name]
+    assert packed_products(kernel, arguments) >= least
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in HOT if name != "als"]
+)  # its sums run over rows: they need no reordering
+def test_sums_in_strict_order_would_be_noticed(name):
+    kernel, arguments, least = HOT[name]
+    assert packed_products(kernel, arguments, fastmath={"contract"}) < least
+
+
+def test_kernels_have_one_specialisation_per_type_of_factors():
+    """A second one costs seconds of compilation: it comes from arrays that differ in nothing but a flag or a layout."""
+    from nmf_scratch import NMF, load_dataset
+
+    ratings = load_dataset("demo").ratings.head(2000)
+    before = len(sgd.sweep.signatures)
+    for _ in range(2):
+        NMF(3, max_iter=2, random_state=0).fit(ratings)
+        NMF(3, max_iter=2, random_state=0, biases=False, alpha=0.0).fit(ratings)
+    assert len(sgd.sweep.signatures) <= max(before, 1)
