@@ -12,21 +12,22 @@ def deal(counts, n_blocks):
     return groups
 
 
-def blocks(R, n_blocks, rng):
-    """Return the positions of the ratings of each block, shuffled block by block."""
+def tiles(R, n_groups, rng):
+    """Return the positions of the ratings of each tile, tile by tile, shuffled inside."""
     users, items = np.nonzero(~np.isnan(R))
-    user_groups = deal((~np.isnan(R)).sum(axis=1), n_blocks)
-    item_groups = deal((~np.isnan(R)).sum(axis=0), n_blocks)
-    parts = {(a, b): [] for a in range(n_blocks) for b in range(n_blocks)}
+    user_groups = deal((~np.isnan(R)).sum(axis=1), n_groups)
+    item_groups = deal((~np.isnan(R)).sum(axis=0), n_groups)
+    parts = [[] for _ in range(n_groups**2)]
     for p in range(len(users)):
-        parts[user_groups[users[p]], item_groups[items[p]]].append(p)
-    return {block: [part[n] for n in rng.permutation(len(part))] for block, part in parts.items()}
+        parts[user_groups[users[p]] * n_groups + item_groups[items[p]]].append(p)
+    return [[part[n] for n in rng.permutation(len(part))] for part in parts]
 
 
-def visits(parts, user_groups, item_groups):
-    """Return the positions of an epoch, stratum by stratum; the groups are taken in the given orders."""
-    n_blocks, order = len(user_groups), []
-    for s in range(n_blocks):
-        for b in reversed(range(n_blocks)):  # backwards: the blocks of a stratum share no row, any order is as good
-            order += parts[user_groups[b], item_groups[(b + s) % n_blocks]]  # (BLOCK.1)
+def visits(parts, tours):
+    """Return the positions of an epoch: stratum by stratum, and of each its blocks, tile by tile."""
+    order = []
+    for stratum in tours:
+        for block in reversed(stratum):  # backwards: the blocks of a stratum share no row, any order is as good
+            for tile in block:
+                order += parts[tile]
     return order

@@ -21,6 +21,8 @@ from nmf_scratch.factors import Factors, scaled_start
 from nmf_scratch.metrics import rmse
 from nmf_scratch.objective import Objective
 from nmf_scratch.solvers import SOLVERS
+from nmf_scratch.solvers.block_sgd import strata
+from nmf_scratch.solvers.grid import Grid, tour
 from nmf_scratch.training import Monitor, Stopping, fit_factors
 
 EPOCHS = 6
@@ -173,11 +175,11 @@ def eg_twin(ratings, start, objective, key):
 
 def block_sgd_twin(ratings, start, objective, key):
     W, H, solver = start.W, start.H, SOLVERS["block-sgd"]()
-    n_blocks = 2  # the least: there are few ratings
-    parts = naive_block_sgd.blocks(dense(ratings), n_blocks, generator(key, SHUFFLE, EPOCHS))
+    grid = Grid(2, (16, 16), None, None, None, None)  # few ratings: two blocks a side, of 16 x 16 tiles
+    parts = naive_block_sgd.tiles(dense(ratings), 32, generator(key, SHUFFLE, EPOCHS))
     for epoch, (R, sides, frozen, _, step) in enumerate(random_epochs(solver, ratings, start, objective, key)):
         rng = generator(key, SHUFFLE, epoch)
-        order = naive_block_sgd.visits(parts, rng.permutation(n_blocks), rng.permutation(n_blocks))
+        order = naive_block_sgd.visits(parts, tour(grid, strata(2, rng), rng))
         W, H = naive_sgd.epoch(R, W, H, sides, frozen, order, step)
     return W, H
 

@@ -42,6 +42,9 @@ from nmf_scratch.solvers.stochastic import Stochastic
 VISITS = 12
 """Ratings per row and block that pay for fetching the row, for the automatic size of the grid."""
 
+LEAST_GROUPS = 32
+"""The automatic grid has so many groups of users and of items at least: only the order of its tiles is ever new."""
+
 
 @dataclass(frozen=True)
 class BlockSGD(Stochastic):
@@ -56,12 +59,12 @@ class BlockSGD(Stochastic):
         to 8 that leaves a row about `VISITS` ratings in a block: with fewer, fetching rows costs more than it gives.
     """
 
-    step: float = 0.07
+    step: float = 0.15
     n_blocks: int | str = "auto"
 
     name: ClassVar[str] = "block-sgd"
     parallel: ClassVar[bool] = True
-    defaults: ClassVar[Defaults] = Defaults(alpha=0.022, alpha_bias=8.0, max_iter=60)
+    defaults: ClassVar[Defaults] = Defaults(alpha=0.025, alpha_bias=8.0, max_iter=60)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -70,8 +73,8 @@ class BlockSGD(Stochastic):
 
     def grid(self, train: Ratings, factors: Factors, rng: np.random.Generator) -> Grid:
         """Sort the ratings into B² blocks."""
-        n_blocks = blocks_for(train) if self.n_blocks == "auto" else int(self.n_blocks)
-        grid = into_grid(train, factors, n_blocks)
+        auto = self.n_blocks == "auto"
+        grid = into_grid(train, factors, *((blocks_for(train), LEAST_GROUPS) if auto else (int(self.n_blocks), 1)))
         shuffle_tiles(grid, rng)
         return grid
 

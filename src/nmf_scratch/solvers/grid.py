@@ -81,12 +81,16 @@ class Grid(NamedTuple):
     rows_H: NDArray[np.int64]
 
 
-def into_grid(train: Ratings, factors: Factors, n_blocks: int) -> Grid:
-    """Sort ratings by tile, values in the dtype of the factors; inside a tile they stay sorted by (user, item)."""
+def into_grid(train: Ratings, factors: Factors, n_blocks: int, least: int = 1) -> Grid:
+    """Sort ratings by tile, values in the dtype of the factors; inside a tile they stay sorted by (user, item).
+
+    Both sides are cut into `least` groups at least, and so that tiles fit the cache.
+    """
     row_bytes = factors.W.shape[1] * factors.W.itemsize
     users, items = (tiles_per_block(len(X) * row_bytes // n_blocks) for X in (factors.W, factors.H))
     if (len(factors.W) + len(factors.H)) * row_bytes <= CACHE_BYTES:
         users = items = 1
+    users, items = (max(n, -(-least // n_blocks)) for n in (users, items))
     groups = deal(train.user_counts, n_blocks * users), deal(train.item_counts, n_blocks * items)
     values = train.values.astype(factors.W.dtype, copy=False)
     starts, *triples = into_tiles(train.users, train.items, values, *groups, n_blocks * users, n_blocks * items)
