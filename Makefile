@@ -18,6 +18,7 @@ PY := $(VENV)/bin/python
 RUN := $(VENV)/.run
 DEV := $(VENV)/.dev
 MINIMUM := $(VENV)-minimum
+PEERS := $(VENV)-peers
 PIP := -m pip --disable-pip-version-check --quiet
 PYTEST := $(PY) -m pytest
 WORKERS := -n auto --maxprocesses=4
@@ -65,9 +66,26 @@ test-minimum: $(MINIMUM)/.dev ## run the tests with the oldest supported version
 	@cache=$$(mktemp -d) && trap 'rm -rf "$$cache"' EXIT && \
 	NUMBA_CACHE_DIR="$$cache" $(MINIMUM)/bin/python -m pytest $(WORKERS) -W default $(ARGS)
 
+# Kernels call those of other files, whose changes Numba's cache does not notice: `bench` compiles afresh.
 .PHONY: bench
-bench: $(DEV) ## time reading, encoding, each solver and top-N
-	$(PYTEST) benchmarks --benchmark-only $(ARGS)
+bench: $(DEV) ## time reading, encoding, each solver and top-N; compares with the stored run and replaces it
+	@raw=$$(mktemp) && cache=$$(mktemp -d) && trap 'rm -rf "$$raw" "$$cache"' EXIT && \
+	NUMBA_CACHE_DIR="$$cache" $(PYTEST) benchmarks --benchmark-only --benchmark-quiet --benchmark-json="$$raw" $(ARGS) && \
+	$(PY) benchmarks/report.py "$$raw"
+
+.PHONY: bench-quick
+bench-quick: $(DEV) ## the same in under a minute, with fewer solvers, ranks and rounds; results in runs/bench
+	@raw=$$(mktemp) && trap 'rm -f "$$raw"' EXIT && \
+	$(PYTEST) benchmarks --quick --benchmark-only --benchmark-quiet --benchmark-json="$$raw" $(ARGS) && \
+	$(PY) benchmarks/report.py --quick "$$raw"
+
+.PHONY: bench-scale
+bench-scale: $(RUN) ## time epochs of 1M to 100M ratings against the machine's limits; a quick look: make bench-scale ARGS=--quick
+	@$(PY) benchmarks/scale.py $(ARGS)
+
+.PHONY: bench-peers
+bench-peers: $(RUN) $(PEERS)/.made ## time against other libraries; a quick look: make bench-peers ARGS=--quick
+	@$(PY) benchmarks/peers.py --peers $(PEERS)/bin/python $(ARGS)
 
 .PHONY: results
 results: $(RUN) ## measure accuracy on the folds of MovieLens 100K; rewrites the README's table and figures
@@ -88,7 +106,7 @@ format: $(DEV) ## mend style and format
 
 .PHONY: clean
 clean: ## remove environments, builds and caches; runs and data stay
-	rm -rf $(VENV) $(MINIMUM) build dist src/*.egg-info
+	rm -rf $(VENV) $(MINIMUM) $(PEERS) build dist src/*.egg-info
 	rm -rf .benchmarks .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find src tests benchmarks docs -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
 
@@ -120,4 +138,18 @@ $(MINIMUM)/.dev: pyproject.toml constraints-minimum.txt
 	@$(OLDEST_PYTHON) -m venv --clear $(MINIMUM)
 	@$(MINIMUM)/bin/python $(PIP) install --upgrade 'pip>=25.1'
 	@$(MINIMUM)/bin/python $(PIP) install --constraint constraints-minimum.txt --editable . --group test
+	@touch $@
+
+# LIBMF's own Makefile switches on AVX and OpenMP; its Python package leaves that to the environment (CFLAGS or CXXFLAGS,
+# depending on setuptools' version). What cannot be installed here is left out, and the report says so.
+PEER_FLAGS ?= -O3 -march=native -fopenmp -DUSEOMP $(if $(filter x86_64 amd64,$(shell uname -m)),-DUSEAVX)
+PEER_NAMES := import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"]["peers"])
+$(PEERS)/.made: pyproject.toml
+	@echo 'Setting up $(PEERS), once; some libraries are compiled, which takes minutes ...'
+	@'$(PYTHON)' -m venv --clear $(PEERS)
+	@$(PEERS)/bin/python $(PIP) install --upgrade 'pip>=25.1'
+	@export CFLAGS='$(PEER_FLAGS)' CXXFLAGS='$(PEER_FLAGS)' LDFLAGS='-fopenmp'; \
+	for peer in $$('$(PYTHON)' -c '$(PEER_NAMES)'); do \
+		echo "  $$peer"; $(PEERS)/bin/python $(PIP) install --no-binary=libmf --no-cache-dir "$$peer" || \
+		echo "  $$peer cannot be installed here and is left out" >&2; done
 	@touch $@

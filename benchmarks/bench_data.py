@@ -7,13 +7,13 @@ from nmf_scratch import LabelEncoder, Ratings
 from nmf_scratch.data.readers import read_ratings
 
 
-@pytest.mark.benchmark(group="data")
+@pytest.mark.benchmark(group="reading")
 def bench_read_csv(per_second, million, million_lines):
     assert len(read_ratings(million_lines)) == len(million)
     per_second(lambda: read_ratings(million_lines), len(million), "ratings")
 
 
-@pytest.mark.benchmark(group="data")
+@pytest.mark.benchmark(group="encoding")
 @pytest.mark.parametrize("kind", ["int", "text"])
 def bench_encode(per_second, million, kind):
     labels = million.users[np.random.default_rng(0).permutation(len(million))] * 7 + 3
@@ -23,7 +23,7 @@ def bench_encode(per_second, million, kind):
     per_second(lambda: LabelEncoder().fit_transform(labels), len(million), "ratings")
 
 
-@pytest.mark.benchmark(group="data")
+@pytest.mark.benchmark(group="views")
 def bench_sort_and_views(per_second, million):
     order = np.random.default_rng(0).permutation(len(million))
     arrays = (million.users[order], million.items[order], million.values[order])

@@ -24,7 +24,7 @@ def bench_epoch(benchmark, per_second, million, name, k):
     per_second(lambda: solver.epoch(state), len(million), "ratings")
 
 
-@pytest.mark.benchmark(group="judge")
+@pytest.mark.benchmark(group="objective")
 @pytest.mark.parametrize("what", ["value", "kkt_residual"])
 def bench_objective(per_second, million, what):
     factors = scaled_start(million, 16, key=0)

@@ -25,7 +25,7 @@ from nmf_scratch.data.pairs import UNKNOWN, PairEncoder
 from nmf_scratch.data.ratings import Ratings
 from nmf_scratch.factors import Factors
 from nmf_scratch.persistence import load_arrays, save_arrays, storable
-from nmf_scratch.recommendation import rows_of, top_n
+from nmf_scratch.recommendation import NONE, top_n
 from nmf_scratch.solvers import SOLVERS
 from nmf_scratch.training import EpochRecord, TrainingHistory
 
@@ -50,6 +50,7 @@ class FittedModel(Estimator):
     n_components: int
     biases: bool
     unknown: str
+    n_threads: int | None
     random_state: RandomState
     history_: TrainingHistory
     items_: pd.DataFrame | None
@@ -120,26 +121,30 @@ class FittedModel(Estimator):
         codes = self.user_codes(users)
         if self.unknown == "raise" and (codes == UNKNOWN).any():
             raise InputError(f"user {users[int(np.argmin(codes))]!r} was not seen in training (unknown='raise')")
-        tables = [self._table(*best) for best in self._lists(codes, n, exclude_seen)]
-        tables.append(self._table(_NO_CODES, _NO_CODES))  # gives the columns where there are no users
-        whole = pd.concat(tables, ignore_index=True)
-        whole.insert(0, "user", np.repeat(_as_column(users), [len(table) for table in tables[:-1]]))
-        return whole
+        items, scores = self._lists(codes, n, exclude_seen)
+        listed = items != NONE
+        table = self._table(items[listed], scores[listed])
+        table.insert(0, "user", np.repeat(_as_column(users), listed.sum(axis=1)))
+        return table
 
     def user_codes(self, users: Any) -> NDArray[Any]:
         """Return the row of each raw user id, shape (n,); −1 for one that was not seen in training."""
         self._check_fitted()
         return _known(self._encoder.users.transform(users), self._ratings.user_counts)
 
-    def _lists(self, codes: NDArray[Any], n: int, exclude_seen: bool) -> list[tuple[NDArray[Any], NDArray[Any]]]:
-        W = self._factors.with_average_rows(self._ratings).W
-        seen = rows_of(self._ratings.by_user, codes) if exclude_seen else None
-        # An item without ratings has no factors of its own and is never recommended.
-        lists = list(top_n(W[codes], self._factors.H, n, seen=seen, allowed=self._ratings.item_counts > 0))
-        popular = most_rated(self._ratings, n)
-        for place in np.flatnonzero(codes == UNKNOWN):
-            lists[place] = popular, self._factors.H[popular] @ W[UNKNOWN]
-        return lists
+    def _lists(self, codes: NDArray[Any], n: int, exclude_seen: bool) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Item codes and scores of each user, shape (n_users, ≤ n); lists that end early are filled up with −1."""
+        rows = codes if exclude_seen else np.full_like(codes, UNKNOWN)
+        items, scores = top_n(
+            self._factors.W[codes], self._factors.H, n, seen=self._ratings.by_user, rows=rows,
+            # An item without ratings has no factors of its own and is never recommended.
+            allowed=self._ratings.item_counts > 0, n_threads=self.n_threads,
+        )  # fmt: skip
+        if (strangers := codes == UNKNOWN).any():
+            popular = most_rated(self._ratings, items.shape[1])
+            average = self._factors.with_average_rows(self._ratings).W[UNKNOWN]
+            items[strangers], scores[strangers] = popular, self._factors.H[popular] @ average
+        return items, scores
 
     def _table(self, items: NDArray[Any], scores: NDArray[Any]) -> pd.DataFrame:
         table = pd.DataFrame({"item": self.item_ids_[items], "score": scores.astype(np.float64)})
@@ -238,9 +243,6 @@ class FittedModel(Estimator):
         records = [EpochRecord(int(row[0]), *row[1:]) for row in arrays["history"].tolist()]
         model.history_ = TrainingHistory(records, header["events"])
         return model
-
-
-_NO_CODES = np.arange(0)
 
 
 def _as_column(ids: list[Any]) -> NDArray[Any]:
