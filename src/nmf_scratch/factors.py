@@ -24,12 +24,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nmf_scratch._check import InputError
-from nmf_scratch._jit import parallel_kernel
+from nmf_scratch._jit import kernel, parallel_kernel, parallel_turn
 from nmf_scratch._random import INIT, generator
 from nmf_scratch.data.ratings import Ratings
 
 BIAS_LEVEL = 0.25
 """Share of the mean rating that each of the two biases starts from, and is pulled to; the latent part gets the rest."""
+
+PARALLEL_FROM = 20_000
+"""Pairs that are worth several threads."""
 
 NO_COLUMN = -1
 """Index of a bias column in a model without biases."""
@@ -88,9 +91,10 @@ class Factors:
             w_u · h_i, in the unit of the ratings that were fitted, not clipped.
         """
         predictions = np.empty(len(users), dtype=np.float64)
-        predict_pairs(
-            users % len(self.W), items % len(self.H), self.W.astype(np.float64), self.H.astype(np.float64), predictions
-        )
+        pairs = users % len(self.W), items % len(self.H)
+        with parallel_turn() as may_run_parallel:
+            many = may_run_parallel and len(users) >= PARALLEL_FROM
+            (predict_pairs if many else predict_few)(*pairs, self.W, self.H, predictions)
         return predictions
 
     def with_average_rows(self, ratings: Ratings) -> Factors:
@@ -179,9 +183,22 @@ def predict_pairs(
 ) -> None:
     """Write w_u · h_i for each pair into `predictions`; each iteration owns one output."""
     for position in numba.prange(len(users)):
-        w = W[users[position]]
-        h = H[items[position]]
-        total = 0.0
-        for f in range(len(w)):
-            total += w[f] * h[f]
-        predictions[position] = total  # (P.1)
+        predictions[position] = product(W[users[position]], H[items[position]])
+
+
+@kernel
+def predict_few(
+    users: NDArray[Any], items: NDArray[Any], W: NDArray[Any], H: NDArray[Any], predictions: NDArray[Any]
+) -> None:
+    """Do what `predict_pairs` does on the calling thread, and come to the same bits."""
+    for position in range(len(users)):
+        predictions[position] = product(W[users[position]], H[items[position]])
+
+
+@kernel
+def product(w: NDArray[Any], h: NDArray[Any]) -> float:
+    """Return w · h, summed in float64."""
+    total = 0.0
+    for f in range(len(w)):
+        total += float(w[f]) * float(h[f])
+    return total  # (P.1)
