@@ -167,7 +167,7 @@ def solve_rows(
     k, width = columns.n_latent, partners.shape[1]
     n_free = k + (columns.free_bias >= 0)
     for span in numba.prange(len(spans) - 1):
-        copies = np.zeros((CHUNK, width + 4), partners.dtype)
+        copies = np.zeros((CHUNK, width + LANES), partners.dtype)
         copies[:, width] = 1
         sums, totals = np.empty((width + 4, width), partners.dtype), np.empty(2, partners.dtype)
         A, d, w = np.empty((n_free, n_free)), np.empty(n_free), np.empty(n_free)
@@ -203,10 +203,10 @@ def sum_products(
         The row's ratings.
     partners : ndarray, shape (n_columns, width)
     explained : ndarray, shape (n_columns,)
-    copies : ndarray, shape (CHUNK, width + 4)
-        Room for the partners of a chunk of ratings; behind each a one, its target, and two zeros.
+    copies : ndarray, shape (CHUNK, width + LANES)
+        Room for the partners of a chunk of ratings; behind each a one, its target, and zeros: whole cache lines.
     sums : ndarray, shape (width + 4, width)
-        Overwritten with copiesᵀ · copies: Σ h_if h_ij for j up to f at least, then Σ h_ij, then Σ target h_ij.
+        Overwritten with copiesᵀ · copies as far as needed: Σ h_if h_ij for j ≤ f, then Σ h_ij, then Σ target h_ij.
     totals : ndarray, shape (2,)
         Overwritten with the number of ratings, and Σ target.
     """
@@ -226,23 +226,23 @@ def sum_products(
             copies[p, :width] = 0
         for f in range(np.uint64(0), np.uint64(width + 4), np.uint64(4)):
             n_columns = min(np.uint64(width), (f // np.uint64(LANES) + np.uint64(1)) * np.uint64(LANES))
-            for p in range(np.uint64(0), np.uint64(n), np.uint64(4)):
-                multiply_four(copies, sums, p, f, n_columns)
+            multiply_four(copies, sums, np.uint64(n), f, n_columns)
 
 
 @kernel
-def multiply_four(copies: NDArray[Any], sums: NDArray[Any], p: Any, f: Any, n_columns: Any) -> None:
-    """Add the products of ratings p … p + 3 to rows f … f + 3 of the sums, up to column n_columns."""
-    a0, a1, a2, a3 = copies[p, f], copies[p + 1, f], copies[p + 2, f], copies[p + 3, f]
-    b0, b1, b2, b3 = copies[p, f + 1], copies[p + 1, f + 1], copies[p + 2, f + 1], copies[p + 3, f + 1]
-    c0, c1, c2, c3 = copies[p, f + 2], copies[p + 1, f + 2], copies[p + 2, f + 2], copies[p + 3, f + 2]
-    d0, d1, d2, d3 = copies[p, f + 3], copies[p + 1, f + 3], copies[p + 2, f + 3], copies[p + 3, f + 3]
-    for j in range(n_columns):
-        h0, h1, h2, h3 = copies[p, j], copies[p + 1, j], copies[p + 2, j], copies[p + 3, j]
-        sums[f, j] += a0 * h0 + a1 * h1 + a2 * h2 + a3 * h3  # (ALS.1)
-        sums[f + 1, j] += b0 * h0 + b1 * h1 + b2 * h2 + b3 * h3
-        sums[f + 2, j] += c0 * h0 + c1 * h1 + c2 * h2 + c3 * h3
-        sums[f + 3, j] += d0 * h0 + d1 * h1 + d2 * h2 + d3 * h3
+def multiply_four(copies: NDArray[Any], sums: NDArray[Any], n_ratings: Any, f: Any, n_columns: Any) -> None:
+    """Add the products of the first n_ratings copies, four at a time, to rows f … f + 3 of the sums."""
+    for p in range(np.uint64(0), n_ratings, np.uint64(4)):
+        a0, a1, a2, a3 = copies[p, f], copies[p + 1, f], copies[p + 2, f], copies[p + 3, f]
+        b0, b1, b2, b3 = copies[p, f + 1], copies[p + 1, f + 1], copies[p + 2, f + 1], copies[p + 3, f + 1]
+        c0, c1, c2, c3 = copies[p, f + 2], copies[p + 1, f + 2], copies[p + 2, f + 2], copies[p + 3, f + 2]
+        d0, d1, d2, d3 = copies[p, f + 3], copies[p + 1, f + 3], copies[p + 2, f + 3], copies[p + 3, f + 3]
+        for j in range(n_columns):
+            h0, h1, h2, h3 = copies[p, j], copies[p + 1, j], copies[p + 2, j], copies[p + 3, j]
+            sums[f, j] += a0 * h0 + a1 * h1 + a2 * h2 + a3 * h3  # (ALS.1)
+            sums[f + 1, j] += b0 * h0 + b1 * h1 + b2 * h2 + b3 * h3
+            sums[f + 2, j] += c0 * h0 + c1 * h1 + c2 * h2 + c3 * h3
+            sums[f + 3, j] += d0 * h0 + d1 * h1 + d2 * h2 + d3 * h3
 
 
 @kernel

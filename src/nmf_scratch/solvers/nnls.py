@@ -76,18 +76,24 @@ def solve_on(chosen: NDArray[np.bool_], A: Matrix, d: Vector, x: Vector, L: Matr
     """Solve (ALS.3) on the chosen entries, zero elsewhere, with L for scratch; return False if it is singular."""
     x[:] = 0.0
     members = np.nonzero(chosen)[0]
-    solution = np.empty(len(members))
+    solution, inverse = np.empty(len(members)), np.empty(len(members))  # inverse: of the diagonal of L
     for a in range(len(members)):
         f = members[a]
         for b in range(a):
-            L[a, b] = (A[f, members[b]] - dot(L[a], L[b], b)) / L[b, b]  # (ALS.3)
-        square = A[f, f] - dot(L[a], L[a], a)
+            total = A[f, members[b]]
+            for c in range(b):
+                total -= L[a, c] * L[b, c]
+            L[a, b] = total * inverse[b]  # (ALS.3)
+        square, right = A[f, f], d[f]
+        for c in range(a):
+            square -= L[a, c] * L[a, c]
+            right -= L[a, c] * solution[c]
         if square <= singular * A[f, f]:
             return False
-        L[a, a] = np.sqrt(square)  # (ALS.3)
-        solution[a] = (d[f] - dot(L[a], solution, a)) / L[a, a]  # forwards
+        inverse[a] = 1 / np.sqrt(square)  # (ALS.3)
+        solution[a] = right * inverse[a]  # forwards
     for a in range(len(members) - 1, -1, -1):  # backwards
-        solution[a] /= L[a, a]
+        solution[a] *= inverse[a]
         for b in range(a):
             solution[b] -= L[a, b] * solution[a]
         x[members[a]] = solution[a]
