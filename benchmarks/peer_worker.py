@@ -39,6 +39,8 @@ STRENGTHS = {
     "surprise-svd": 0.06,
     "surprise-nmf": 0.1,
     "cmfrec": 0.1,
+    "sgd": 0.026,
+    "sgd+biases": 0.022,
     "block-sgd": 0.026,
     "block-sgd+biases": 0.022,
     "mu": 0.022,
@@ -325,7 +327,7 @@ LIBRARIES: dict[str, tuple[Callable[[Data, int], Any], str]] = {
     "top-n": (ours_top_n, "nmf-scratch"),
 }
 BIASES = "+biases"
-for _name in ("block-sgd", "mu", "cd", "als"):
+for _name in ("sgd", "block-sgd", "mu", "cd", "als"):
     LIBRARIES[_name] = (ours(_name, biases=False), "nmf-scratch")
     LIBRARIES[_name + BIASES] = (ours(_name, biases=True), "nmf-scratch")
 

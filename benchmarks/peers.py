@@ -44,7 +44,10 @@ from nmf_scratch.data.synthetic import planted_ratings
 from nmf_scratch.plots import style as looks
 
 FAMILIES = {
-    "Stochastic gradients": ("libmf", "block-sgd", "cornac-mf", "surprise-svd", "block-sgd+biases"),
+    "Stochastic gradients": (
+        *("libmf", "sgd", "block-sgd"),
+        *("cornac-mf", "surprise-svd", "sgd+biases", "block-sgd+biases"),
+    ),
     "Multiplicative updates": ("cornac-nmf", "surprise-nmf", "mu"),
     "Least squares": ("cmfrec", "cd", "als"),
 }
@@ -56,7 +59,8 @@ RATED_AGAINST = {
     "surprise-nmf": "mu",
     "cmfrec": "als",
 }
-"""Which solver of ours a library is compared with: the one that does the same kind of work."""
+"""Which solver of ours a library is compared with: the one that does the same kind of work. On one thread `sgd` stands
+in for `block-sgd`, which is the same but for the blocks that several threads need."""
 
 SOLVERS = tuple(name for family in FAMILIES.values() for name in family)
 SLOW = ("surprise-svd", "surprise-nmf")
@@ -528,7 +532,7 @@ def speed_row(group: pd.DataFrame, name: str, ranks: list[float], n_ratings: int
     """Return one library's line of the table of speed."""
     own = group[group["library"] == name]
     cells = [speed_cell(group[group["rank"] == rank], name, n_ratings) for rank in ranks]
-    return row([label(name), against(name), *cells, f"{own['setup'].median():.3f}"])
+    return row([label(name), against(name, group), *cells, f"{own['setup'].median():.3f}"])
 
 
 def speed_cell(group: pd.DataFrame, name: str, n_ratings: int) -> str:
@@ -537,7 +541,7 @@ def speed_cell(group: pd.DataFrame, name: str, n_ratings: int) -> str:
     if seconds.empty:
         return ""
     speed = f"{n_ratings / seconds.median() / 1e6:.1f}"
-    return speed + bracketed(ratio(group, name, RATED_AGAINST.get(name)))
+    return speed + bracketed(ratio(group, name, rival(name, group)))
 
 
 def ratio(group: pd.DataFrame, name: str, other: str | None) -> float:
@@ -620,8 +624,14 @@ def label(name: str) -> str:
     return f"**{shown}**" if is_ours(name) else shown
 
 
-def against(name: str) -> str:
-    return RATED_AGAINST.get(name, "").replace("+biases", " with biases")
+def rival(name: str, group: pd.DataFrame) -> str:
+    """Return the solver of ours that a library is compared with, empty if none."""
+    ours = RATED_AGAINST.get(name, "")
+    return ours.removeprefix("block-") if (group["threads"] == 1).all() else ours
+
+
+def against(name: str, group: pd.DataFrame) -> str:
+    return rival(name, group).replace("+biases", " with biases")
 
 
 def row(cells: list[str]) -> str:
@@ -639,6 +649,7 @@ LOOKS = {
     "cornac-nmf": (looks.SKY, "--"),
     "surprise-nmf": (looks.PURPLE, "--"),
     "cmfrec": (looks.YELLOW, "--"),
+    "sgd+biases": (looks.GREEN, "-."),
     "block-sgd+biases": (looks.ORANGE, "-."),
 }
 
