@@ -39,6 +39,7 @@ LAYERS = re.findall(
 MAY_IMPORT = {
     "pandas": "data.* model fitted interpretation evaluation comparison tuning distributed report plots.* cli.*",
     "matplotlib": "plots.*",
+    "llvmlite": "_jit",
     "numba": "_jit solvers.* factors objective data.sorting training metrics recommendation",
     "scipy": "data.* solvers.* factors objective initialisers model fitted",
     "sklearn": "_estimator",

@@ -19,6 +19,9 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import numba
+from llvmlite import ir
+from numba.core import cgutils, types
+from numba.extending import intrinsic
 
 from nmf_scratch._check import check_number
 
@@ -74,3 +77,30 @@ def parallel_turn() -> Iterator[bool]:
     finally:
         if is_free:
             _ONE_FIT_AT_A_TIME.release()
+
+
+def _generate_prefetch(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    """Emit LLVM's prefetch of one element of a matrix: to read, to keep, as data."""
+    array_type, *index_types = signature.args
+    array = context.make_array(array_type)(context, builder, arguments[0])
+    pairs = zip(arguments[1:], index_types, strict=True)
+    indices = [context.cast(builder, value, from_type, types.intp) for value, from_type in pairs]
+    pointer = cgutils.get_item_pointer(context, builder, array_type, array, indices, wraparound=False)  # type: ignore[no-untyped-call]
+    pointer = builder.bitcast(pointer, cgutils.voidptr_t)
+    number = ir.IntType(32)
+    kind = ir.FunctionType(ir.VoidType(), [pointer.type, number, number, number])
+    hint = builder.module.declare_intrinsic("llvm.prefetch", [pointer.type], kind)
+    builder.call(hint, [pointer, number(0), number(3), number(1)])
+    return context.get_dummy_value()
+
+
+def _prefetch(typing_context: Any, matrix: Any, row: Any, column: Any) -> Any:
+    """Ask the processor to fetch the cache line of an element; nothing is read, and no index is checked."""
+    return types.void(matrix, row, column), _generate_prefetch
+
+
+def _no_prefetch(matrix: Any, row: Any, column: Any) -> None:
+    """Stand in where nothing is compiled."""
+
+
+prefetch: Callable[..., None] = _no_prefetch if numba.config.DISABLE_JIT else intrinsic(_prefetch)  # type: ignore[attr-defined]

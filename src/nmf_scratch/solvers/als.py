@@ -32,7 +32,7 @@ from nmf_scratch._jit import kernel, parallel_kernel
 from nmf_scratch.data.ratings import Compressed, Ratings
 from nmf_scratch.factors import NO_COLUMN, Columns, Factors
 from nmf_scratch.objective import Objective, Penalty
-from nmf_scratch.solvers.base import Defaults, State, row_state
+from nmf_scratch.solvers.base import Defaults, State, fetch_ahead, row_state
 from nmf_scratch.solvers.extrapolation import extrapolated_epoch, prepare_extrapolation
 from nmf_scratch.solvers.nnls import SINGULAR, Matrix, Vector, descend, pivot
 
@@ -216,6 +216,7 @@ def sum_products(
     for first in range(0, len(items), CHUNK):
         n = min(CHUNK, len(items) - first)
         for p in range(n):
+            fetch_ahead(partners, items, first + p)
             item = np.uint64(items[first + p])
             for f in range(width):
                 copies[p, f] = partners[item, f]

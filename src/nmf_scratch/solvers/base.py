@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from nmf_scratch._jit import kernel, prefetch
 from nmf_scratch.data.ratings import Compressed, Ratings
 from nmf_scratch.factors import Factors
 from nmf_scratch.objective import Objective
@@ -22,6 +23,12 @@ State = dict[str, Any]
 
 N_SPANS = 256
 """Runs of rows that threads share out. Long tails make equal numbers of rows very unequal work."""
+
+AHEAD = 12
+"""How many ratings ahead `fetch_ahead` looks: memory answers within the time of about as many."""
+
+LINE = 16
+"""float32 numbers in a cache line."""
 
 ROW_WORK = 16
 """What a row costs besides its ratings, in ratings."""
@@ -114,3 +121,14 @@ def in_dtype_of(factors: Factors, view: Compressed) -> Compressed:
     values = view.values.astype(factors.W.dtype, copy=False)
     values.flags.writeable = False  # one array type, hence one compiled specialisation
     return view._replace(values=values)
+
+
+@kernel
+def fetch_ahead(X: NDArray[Any], rows: NDArray[Any], position: int) -> None:
+    """Ask for the row of X that will be needed `AHEAD` positions on: large factors are as slow as memory answers.
+
+    A processor looks ahead by itself, but not across the arithmetic of several ratings.
+    """
+    if position + AHEAD < len(rows):
+        for f in range(0, X.shape[1], LINE):
+            prefetch(X, rows[position + AHEAD], f)

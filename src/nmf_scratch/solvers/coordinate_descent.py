@@ -39,7 +39,7 @@ from nmf_scratch._jit import kernel, parallel_kernel
 from nmf_scratch.data.ratings import Compressed, Ratings
 from nmf_scratch.factors import Columns, Factors
 from nmf_scratch.objective import Objective, Penalty
-from nmf_scratch.solvers.base import Defaults, State, row_state
+from nmf_scratch.solvers.base import Defaults, State, fetch_ahead, row_state
 from nmf_scratch.solvers.extrapolation import extrapolated_epoch, prepare_extrapolation
 
 LANES = 32
@@ -147,6 +147,7 @@ def gather_row(
 ) -> None:
     """Write the residuals of one row, and its partners' factors transposed, into the two last arguments."""
     for j in range(len(indices)):
+        fetch_ahead(H, indices, j)
         h = H[indices[j]]
         error = values[j]
         for f in range(len(w)):

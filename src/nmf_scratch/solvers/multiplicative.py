@@ -36,7 +36,7 @@ from nmf_scratch._jit import kernel, parallel_kernel
 from nmf_scratch.data.ratings import Compressed, Ratings
 from nmf_scratch.factors import Columns, Factors
 from nmf_scratch.objective import FLOOR, Objective, Penalty
-from nmf_scratch.solvers.base import Defaults, State, row_state
+from nmf_scratch.solvers.base import Defaults, State, fetch_ahead, row_state
 from nmf_scratch.solvers.extrapolation import extrapolated_epoch, prepare_extrapolation
 
 
@@ -159,6 +159,8 @@ def pull_of_squares(
     """
     by_four = len(items) - len(items) % 4
     for p in range(0, by_four, 4):
+        for q in range(4):
+            fetch_ahead(H, items, p + q)
         h0, h1, h2, h3 = H[items[p]], H[items[p + 1]], H[items[p + 2]], H[items[p + 3]]
         r0, r1, r2, r3 = ratings[p], ratings[p + 1], ratings[p + 2], ratings[p + 3]
         p0 = p1 = p2 = p3 = r0 - r0
