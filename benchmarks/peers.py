@@ -649,8 +649,11 @@ LOOKS = {
     "cornac-nmf": (looks.SKY, "--"),
     "surprise-nmf": (looks.PURPLE, "--"),
     "cmfrec": (looks.YELLOW, "--"),
-    "sgd+biases": (looks.GREEN, "-."),
-    "block-sgd+biases": (looks.ORANGE, "-."),
+    "sgd": (looks.ORANGE, "-"),
+    "sgd+biases": (looks.ORANGE, "-."),
+    "block-sgd": (looks.VERMILION, "-"),
+    "block-sgd+biases": (looks.VERMILION, "-."),
+    "cd": (looks.GREEN, "--"),
 }
 
 
