@@ -24,7 +24,6 @@ import argparse
 import json
 import math
 import os
-import platform
 import subprocess
 import sys
 import tempfile
@@ -36,8 +35,10 @@ from statistics import median
 from typing import Any
 
 import numpy as np
+import output
 import pandas as pd
 from matplotlib.figure import Figure
+from output import row, say
 from peer_worker import LIBRARIES, STRENGTHS, TOP_N_RANK, Data
 
 from nmf_scratch.data.synthetic import planted_ratings
@@ -174,10 +175,6 @@ class Bench:
 
 def is_ours(name: str) -> bool:
     return LIBRARIES[name][1] == "nmf-scratch"
-
-
-def say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
 
 
 # ---- the ratings
@@ -398,27 +395,18 @@ def report(bench: Bench, results: Path) -> None:
     results.mkdir(parents=True, exist_ok=True)
     facts = {
         "command": command(),
-        "machine": machine(),
+        "machine": output.machine(),
         "rounds": bench.options.rounds,
         "ratings": bench.options.ratings,
     }
     versions = dict(sorted(bench.versions.items()))
     content = {**facts, "versions": versions, "missing": bench.missing, "records": bench.records}
-    write(results / "peers.json", json.dumps(without_nan(content), indent=1) + "\n")
-    write(results / "peers.md", markdown(facts, versions, bench.missing, table(bench.records)))
+    output.write(results / "peers.json", json.dumps(without_nan(content), indent=1) + "\n")
+    output.write(results / "peers.md", markdown(facts, versions, bench.missing, table(bench.records)))
     figure = draw(table(bench.records), bench.options.ratings)
     if figure is not None:
-        part = results / "peers.part.png"
-        looks.save_figure(figure, part)
-        part.replace(results / "peers.png")
+        output.write_figure(results / "peers.png", figure)
     say(f"written: peers.md, peers.json and peers.png in {results}")
-
-
-def write(path: Path, text: str) -> None:
-    """Write a file in one stroke: the old one or the new one, never half of it."""
-    part = path.with_suffix(path.suffix + ".part")
-    part.write_text(text, encoding="utf-8")
-    part.replace(path)
 
 
 def without_nan(value: Any) -> Any:
@@ -442,20 +430,6 @@ def own_arguments() -> list[str]:
         where = given.index(option)
         del given[where : where + 2]
     return given
-
-
-def machine() -> str:
-    """Return processor, number of processors and Python version."""
-    return f"{processor()}, {os.cpu_count()} processors, {platform.system()}, Python {platform.python_version()}"
-
-
-def processor() -> str:
-    """Return the name of the processor, as far as the system tells."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine())
 
 
 def table(records: list[Record]) -> pd.DataFrame:
@@ -632,10 +606,6 @@ def rival(name: str, group: pd.DataFrame) -> str:
 
 def against(name: str, group: pd.DataFrame) -> str:
     return rival(name, group).replace("+biases", " with biases")
-
-
-def row(cells: list[str]) -> str:
-    return f"| {' | '.join(cells)} |"
 
 
 def rule(n_left: int, n_right: int) -> str:

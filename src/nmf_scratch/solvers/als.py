@@ -33,7 +33,7 @@ from nmf_scratch.data.ratings import Compressed, Ratings
 from nmf_scratch.factors import NO_COLUMN, Columns, Factors
 from nmf_scratch.objective import Objective, Penalty
 from nmf_scratch.solvers.base import Defaults, State, fetch_ahead, row_state
-from nmf_scratch.solvers.extrapolation import extrapolated_epoch, prepare_extrapolation
+from nmf_scratch.solvers.extrapolation import Extrapolating, prepare_extrapolation
 from nmf_scratch.solvers.nnls import SINGULAR, Matrix, Vector, descend, pivot
 
 METHODS = ("pivoting", "descent")
@@ -51,7 +51,7 @@ Spans = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class AlternatingLeastSquares:
+class AlternatingLeastSquares(Extrapolating):
     """Alternating non-negative least squares.
 
     Parameters
@@ -89,13 +89,6 @@ class AlternatingLeastSquares:
         state = row_state(train, factors, objective)
         state |= {side: in_float64(state[side]) for side in ("penalty_W", "penalty_H")}
         return prepare_extrapolation(state, train, factors, objective) if self.extrapolate else state
-
-    def epoch(self, state: State) -> None:
-        """Solve for every user row, then for every item row against the new user rows."""
-        if self.extrapolate:
-            extrapolated_epoch(self._epoch, state)
-        else:
-            self._epoch(state)
 
     def _epoch(self, state: State) -> None:
         W, H, (columns_W, columns_H) = state["W"], state["H"], state["columns"]

@@ -40,7 +40,7 @@ from nmf_scratch.data.ratings import Compressed, Ratings
 from nmf_scratch.factors import Columns, Factors
 from nmf_scratch.objective import Objective, Penalty
 from nmf_scratch.solvers.base import Defaults, State, fetch_ahead, row_state
-from nmf_scratch.solvers.extrapolation import extrapolated_epoch, prepare_extrapolation
+from nmf_scratch.solvers.extrapolation import Extrapolating, prepare_extrapolation
 
 LANES = 32
 """Rows are padded with zeros to a multiple of this: what a loop over float32 handles per turn with 256-bit registers.
@@ -49,7 +49,7 @@ A row of 40 ratings is two turns then; without padding it would be one turn and 
 
 
 @dataclass(frozen=True)
-class CoordinateDescent:
+class CoordinateDescent(Extrapolating):
     """Element-wise coordinate descent.
 
     Parameters
@@ -78,13 +78,6 @@ class CoordinateDescent:
         """Prepare both views and penalties; nothing here is random or scheduled."""
         state = row_state(train, factors, objective)
         return prepare_extrapolation(state, train, factors, objective) if self.extrapolate else state
-
-    def epoch(self, state: State) -> None:
-        """Update every user row, then every item row against the new user rows."""
-        if self.extrapolate:
-            extrapolated_epoch(self._epoch, state)
-        else:
-            self._epoch(state)
 
     def _epoch(self, state: State) -> None:
         W, H, sweeps = state["W"], state["H"], self.inner_sweeps

@@ -33,6 +33,23 @@ FIRST, GROWTH, CAP_GROWTH, SHRINK = 0.5, 1.05, 1.01, 1.5
 """β at the start, γ, the growth of the cap, and η: the values of the paper."""
 
 
+class Extrapolating:
+    """What solvers share whose epoch may be extrapolated: `extrapolate` says whether."""
+
+    extrapolate: bool
+
+    def _epoch(self, state: State) -> None:
+        """Run one plain epoch."""
+        raise NotImplementedError
+
+    def epoch(self, state: State) -> None:
+        """Update every user row, then every item row against the new user rows."""
+        if self.extrapolate:
+            extrapolated_epoch(self._epoch, state)
+        else:
+            self._epoch(state)
+
+
 def prepare_extrapolation(state: State, train: Ratings, factors: Factors, objective: Objective) -> State:
     """Add to a solver's state what `extrapolated_epoch` needs."""
     return state | {

@@ -37,11 +37,11 @@ from nmf_scratch.data.ratings import Compressed, Ratings
 from nmf_scratch.factors import Columns, Factors
 from nmf_scratch.objective import FLOOR, Objective, Penalty
 from nmf_scratch.solvers.base import Defaults, State, fetch_ahead, row_state
-from nmf_scratch.solvers.extrapolation import extrapolated_epoch, prepare_extrapolation
+from nmf_scratch.solvers.extrapolation import Extrapolating, prepare_extrapolation
 
 
 @dataclass(frozen=True)
-class MultiplicativeUpdates:
+class MultiplicativeUpdates(Extrapolating):
     """Alternating multiplicative updates.
 
     Parameters
@@ -68,15 +68,7 @@ class MultiplicativeUpdates:
         }
         return prepare_extrapolation(state, train, factors, objective) if self.extrapolate else state
 
-    def epoch(self, state: State) -> None:
-        """Update every user row, then every item row against the new user rows."""
-        if self.extrapolate:
-            extrapolated_epoch(self._epoch, state)
-        else:
-            self._epoch(state)
-
-    @staticmethod
-    def _epoch(state: State) -> None:
+    def _epoch(self, state: State) -> None:
         columns_W, columns_H = state["columns"]
         W, H, loss, exponents = state["W"], state["H"], state["loss"], state["exponents"]
         multiply_rows(state["by_user"], state["spans_W"], W, H, state["penalty_W"], columns_W, loss, exponents)

@@ -123,8 +123,9 @@ class Side(NamedTuple):
 def lay_out(state: State, factors: Factors) -> State:
     """Add to a state both sides in grid order, and make its ratings speak of places there."""
     grid = state["grid"]
-    for side, X, ids, columns in zip("WH", (factors.W, factors.H), grid.triples, factors.columns, strict=False):
-        rows = state[f"rows_{side}"] = grid.rows_W if side == "W" else grid.rows_H
+    both = (factors.W, factors.H), grid.triples[:2], (grid.rows_W, grid.rows_H), factors.columns
+    for side, X, ids, rows, columns in zip("WH", *both, strict=True):
+        state[f"rows_{side}"] = rows
         places = np.empty(len(X), ids.dtype)
         places[rows] = np.arange(len(X), dtype=ids.dtype)
         np.take(places, ids, out=ids, mode="clip")  # in place; the mode only says that codes need no check
