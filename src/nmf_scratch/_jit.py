@@ -36,8 +36,12 @@ _ONE_FIT_AT_A_TIME = threading.RLock()
 
 
 def kernel(function: F) -> F:
-    """Compile a serial kernel."""
-    return numba.njit(**_OPTIONS)(function)  # type: ignore[no-any-return]
+    """Compile a serial kernel, and make it part of each kernel that calls it.
+
+    A callee that is not inlined is compiled with its caller *and* by itself, the two may sum in different orders, and
+    which one runs depends on whether the caller came from the cache: the same seed would not give the same bits.
+    """
+    return numba.njit(forceinline=True, **_OPTIONS)(function)  # type: ignore[no-any-return]
 
 
 def parallel_kernel(function: F) -> F:

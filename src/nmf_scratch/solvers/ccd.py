@@ -114,13 +114,21 @@ def compute_residuals(view: Compressed, W: NDArray[Any], H: NDArray[Any], errors
     """Write r_ui − w_u · h_i into `errors`, in the order of the view."""
     indptr, indices, values = view
     for u in numba.prange(len(indptr) - 1):
-        w = W[u]
-        for p in range(indptr[u], indptr[u + 1]):
-            h = H[indices[p]]
-            error = values[p]
-            for f in range(len(w)):
-                error -= w[f] * h[f]  # (CD.1)
-            errors[p] = error
+        row = slice(indptr[u], indptr[u + 1])
+        residuals_of_row(W[u], H, indices[row], values[row], errors[row])
+
+
+@kernel
+def residuals_of_row(
+    w: NDArray[Any], H: NDArray[Any], indices: NDArray[Any], values: NDArray[Any], errors: NDArray[Any]
+) -> None:
+    """Write the residuals of one row."""
+    for p in range(len(indices)):
+        h = H[indices[p]]
+        error = values[p]
+        for f in range(len(w)):
+            error -= w[f] * h[f]  # (CD.1)
+        errors[p] = error
 
 
 @parallel_kernel
