@@ -1,6 +1,7 @@
 """What is special to multiplicative updates: the other divergences, and the slow tail."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -8,7 +9,8 @@ from problems import OBJECTIVES, dense, naive_frozen, naive_sides, small_ratings
 from reference import multiplicative as naive
 
 from nmf_scratch.factors import scaled_start
-from nmf_scratch.solvers import MultiplicativeUpdates
+from nmf_scratch.solvers import MultiplicativeUpdates, multiplicative
+from nmf_scratch.solvers.base import tile_cuts
 from nmf_scratch.training import Monitor, Stopping, fit_factors
 
 BETAS = [1.5, 1.0, 0.5, 0.0]  # squared error is in the contract
@@ -61,3 +63,29 @@ def test_the_tail_is_slow_but_goes_down():
     history = fit(small_ratings(2), OBJECTIVES["count"], max_iter=2000, monitor=Monitor(every=500, kkt=True)).history
     kkt = history.to_frame()["kkt"].to_numpy()
     assert kkt[-1] < 0.5 * kkt[1] < 0.5 * kkt[0]
+
+
+@pytest.mark.parametrize("loss", [2.0, 1.0])
+@pytest.mark.parametrize("rows_per_tile", [1, 3, 5])
+def test_tiles_of_partners_change_nothing_but_rounding(monkeypatch, loss, rows_per_tile):
+    ratings, objective = small_ratings(3), replace(OBJECTIVES["count"], loss=loss)
+    whole = fit(ratings, objective).factors
+    n_bytes = rows_per_tile * whole.W.shape[1] * whole.W.itemsize
+    cuts = []
+    monkeypatch.setattr(multiplicative, "tile_cuts", lambda *args: cuts.append(tile_cuts(*args, n_bytes)) or cuts[-1])
+    tiled = fit(ratings, objective).factors
+    assert [cut.shape[1] for cut in cuts[-2:]] == [-(-n // rows_per_tile) + 1 for n in (14, 23)]
+    np.testing.assert_allclose(tiled.W, whole.W, rtol=1e-12)
+    np.testing.assert_allclose(tiled.H, whole.H, rtol=1e-12)
+
+
+def test_cuts_share_out_each_row_by_tile():
+    ratings = small_ratings(0)
+    view, partners = ratings.by_user, np.zeros((ratings.n_items, 2))
+    cuts = tile_cuts(view, partners, 4 * partners[0].nbytes)
+    assert cuts.shape == (ratings.n_users, -(-ratings.n_items // 4) + 1)
+    np.testing.assert_array_equal(cuts[:, 0], view.indptr[:-1])
+    np.testing.assert_array_equal(cuts[:, -1], view.indptr[1:])
+    for row in cuts:
+        for tile, (first, end) in enumerate(pairwise(row)):
+            assert (view.indices[first:end] // 4 == tile).all()

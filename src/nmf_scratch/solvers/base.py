@@ -24,6 +24,11 @@ State = dict[str, Any]
 N_SPANS = 256
 """Runs of rows that threads share out. Long tails make equal numbers of rows very unequal work."""
 
+TILE_BYTES = 2**22
+"""Partners that `tile_cuts` puts into a tile: a share of the last-level cache that two threads need not fight for.
+
+Tiles for the second-level cache leave each row a few ratings per tile only, and cost more than they save."""
+
 AHEAD = 12
 """How many ratings ahead `fetch_ahead` looks: memory answers within the time of about as many."""
 
@@ -102,18 +107,36 @@ def row_state(train: Ratings, factors: Factors, objective: Objective) -> State:
     }
 
 
-def even_spans(view: Compressed) -> NDArray[np.int64]:
-    """Cut the rows into `N_SPANS` runs of about equal work, so that threads that share them out finish together.
+def even_spans(view: Compressed, n_spans: int = N_SPANS) -> NDArray[np.int64]:
+    """Cut the rows into runs of about equal work, so that threads that share them out finish together.
 
     Returns
     -------
-    ndarray of int64, shape (N_SPANS + 1,)
+    ndarray of int64, shape (n_spans + 1,)
         Span s holds the rows spans[s] … spans[s + 1] − 1; it may be empty.
     """
     work = view.indptr + ROW_WORK * np.arange(len(view.indptr))
-    cuts = np.arange(1, N_SPANS) * work[-1] // N_SPANS
+    cuts = np.arange(1, n_spans) * work[-1] // n_spans
     spans: NDArray[np.int64] = np.concatenate([[0], np.searchsorted(work, cuts), [len(work) - 1]])
     return spans
+
+
+def tile_cuts(view: Compressed, partners: NDArray[Any], tile_bytes: int = TILE_BYTES) -> NDArray[np.int64]:
+    """Return where each row's ratings pass from one tile of partners to the next.
+
+    A solver that only adds up over a row's ratings can take them tile after tile, all rows' ratings of one tile before
+    the next: the partners are then in the cache whenever they are needed, however many there are.
+
+    Returns
+    -------
+    ndarray of int64, shape (n_rows, n_tiles + 1)
+        The ratings of row u in tile t are those at cuts[u, t] … cuts[u, t + 1] − 1.
+    """
+    per_tile = max(1, tile_bytes // (partners.shape[1] * partners.itemsize))
+    n_tiles = max(1, -(-len(partners) // per_tile))
+    cuts = np.empty((len(view.indptr) - 1, n_tiles + 1), np.int64)
+    fill_cuts(view.indptr, view.indices, per_tile, cuts)
+    return cuts
 
 
 def in_dtype_of(factors: Factors, view: Compressed) -> Compressed:
@@ -121,6 +144,18 @@ def in_dtype_of(factors: Factors, view: Compressed) -> Compressed:
     values = view.values.astype(factors.W.dtype, copy=False)
     values.flags.writeable = False  # one array type, hence one compiled specialisation
     return view._replace(values=values)
+
+
+@kernel
+def fill_cuts(indptr: NDArray[np.int64], indices: NDArray[Any], per_tile: int, cuts: NDArray[np.int64]) -> None:
+    """Fill `tile_cuts`; the partners of a row are in ascending order."""
+    for u in range(len(cuts)):
+        position = indptr[u]
+        for tile in range(cuts.shape[1]):
+            while position < indptr[u + 1] and indices[position] < tile * per_tile:
+                position += 1
+            cuts[u, tile] = position
+        cuts[u, -1] = indptr[u + 1]
 
 
 @kernel
