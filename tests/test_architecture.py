@@ -28,7 +28,7 @@ LAYERS = re.findall(
     data.readers  data.cache  data.layouts  data.demo  data.synthetic  data.movielens  data.statistics  data.pairs  data
     model_selection  factors  objective  side_information
     solvers.base  solvers.extrapolation  solvers.nnls  solvers.grid  solvers.stochastic  solvers.sgd  solvers.*  solvers
-    metrics  persistence  checkpoint  training  baselines  initialisers  recommendation  interpretation  saving
+    metrics  history  persistence  checkpoint  training  baselines  initialisers  recommendation  interpretation  saving
     _progress  fitted  model  export  evaluation  comparison  tuning  distributed
     plots.style  plots.*  plots  report
     cli._common  cli.train  cli.*  cli  __init__  __main__
@@ -54,7 +54,7 @@ MAY_IMPORT = {
 }
 """Third-party packages and the modules that may use them. NumPy may be used anywhere, types from anywhere."""
 
-PANDAS_INSIDE = {"training": "to_frame"}
+PANDAS_INSIDE = {"history": "to_frame"}
 """Other modules that may import pandas, but within this function only."""
 
 MAX_LINES, MAX_BODY, MAX_ARGUMENTS = 350, 40, 10
@@ -276,7 +276,7 @@ RULES = [
     (imports_from_below_only, SOURCES, "a_module_without_a_layer", ""),
     (imports_absolutely, SOURCES, "model", "from . import factors"),
     (imports_what_it_may, SOURCES, "factors", "import pandas as pd"),
-    (imports_what_it_may, SOURCES, "training", "def other():\n    import pandas"),
+    (imports_what_it_may, SOURCES, "history", "def other():\n    import pandas"),
     (imports_what_it_may, SOURCES, "cli.train", "from matplotlib import pyplot"),
     (imports_what_it_may, SOURCES, "model", "def fit():\n    import torch"),
     (prints_only_on_the_command_line, SOURCES, "model", "print(1)"),

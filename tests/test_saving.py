@@ -1,4 +1,5 @@
 import json
+import os
 import subprocess
 import sys
 
@@ -9,7 +10,7 @@ import pytest
 from nmf_scratch import NMF, InputError
 from nmf_scratch.data.dataset import Dataset
 from nmf_scratch.persistence import checksum, load_arrays, save_arrays
-from nmf_scratch.saving import LARGE, NUMBERS, data_hash, history_array, storable_params
+from nmf_scratch.saving import LARGE, NUMBERS, data_hash, storable_params
 from nmf_scratch.solvers import SGD
 
 RNG = np.random.default_rng(0)
@@ -56,7 +57,7 @@ def save_version_1(model, path):
         "W": model._factors.W, "H": model._factors.H,
         "user_ids": model.user_ids_.astype(np.str_), "item_ids": model.item_ids_,
         **dict(zip(LARGE[2:], (model._ratings.users, model._ratings.items, model._ratings.values), strict=True)),
-        "history": history_array(model.history_),
+        "history": model.history_.to_array(),
         **{f"items_{name}": column for name, column in items.items()},
     }  # fmt: skip
     header = {
@@ -121,7 +122,9 @@ def test_a_fresh_process_predicts_the_same_bits(model, path, tmp_path):
         "import sys, numpy as np, pandas as pd; from nmf_scratch import NMF\n"
         "np.save(sys.argv[3], NMF.load(sys.argv[1]).predict(pd.read_pickle(sys.argv[2])))"
     )
-    subprocess.run([sys.executable, "-c", script, path, tmp_path / "X.pkl", tmp_path / "r.npy"], check=True)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    files = (path, tmp_path / "X.pkl", tmp_path / "r.npy")
+    subprocess.run([sys.executable, "-c", script, *files], check=True, env=environment)
     np.testing.assert_array_equal(np.load(tmp_path / "r.npy"), model.predict(X))
 
 

@@ -79,7 +79,7 @@ def save_arrays(
         **header,
         "arrays": {name: digest(array) for name, array in plain.items()},
     }
-    text = np.frombuffer(json.dumps(full).encode(), dtype=np.uint8)
+    text = np.frombuffer(as_json(full)[1].encode(), dtype=np.uint8)
     with replacing(path) as file:
         _write_members(file, {"header": text, **plain})
         file.flush()
@@ -88,6 +88,12 @@ def save_arrays(
         del whole
         file.seek(-HEX_DIGITS, os.SEEK_END)
         file.write(seal)
+
+
+def as_json(content: Any) -> tuple[Any, str]:
+    """Return content as JSON gives it back, tuples as lists and NumPy's numbers as Python's, and the text."""
+    text = json.dumps(content, default=lambda number: number.item())
+    return json.loads(text), text
 
 
 def _write_members(file: IO[bytes], arrays: Arrays) -> None:

@@ -26,9 +26,9 @@ from nmf_scratch.data.encoder import LabelEncoder
 from nmf_scratch.data.pairs import PairEncoder
 from nmf_scratch.data.ratings import Ratings
 from nmf_scratch.factors import Factors
+from nmf_scratch.history import TrainingHistory
 from nmf_scratch.persistence import Arrays, checksum, load_arrays, restored, save_arrays, storable
 from nmf_scratch.solvers import SOLVERS
-from nmf_scratch.training import EpochRecord, TrainingHistory
 
 Model = TypeVar("Model")
 
@@ -56,7 +56,7 @@ def save_model(model: Any, path: str | Path) -> None:
         **ratings_arrays(model._ratings),
         **storable("user_ids", model.user_ids_),
         **storable("item_ids", model.item_ids_),
-        "history": history_array(model.history_),
+        "history": model.history_.to_array(),
         **_item_arrays(model.items_),
     }
     header = {
@@ -64,7 +64,7 @@ def save_model(model: Any, path: str | Path) -> None:
         "params": storable_params(model.get_params()),
         "events": model.history_.events,
         "data_hash": data_hash(model._ratings, model.user_ids_, model.item_ids_),
-        **{name: plain(getattr(model, name)) for name in NUMBERS},
+        **{name: getattr(model, name) for name in NUMBERS},
     }
     save_arrays(path, arrays, header)
 
@@ -93,7 +93,7 @@ def _restored_model(cls: type[Model], arrays: Arrays, header: dict[str, Any]) ->
     if model._factors.n_components != model.n_components or arrays["H"].shape[1] != arrays["W"].shape[1]:
         raise ValueError("W and H have another number of columns than n_components says")
     model.items_ = _item_frame(arrays)
-    model.history_ = restored_history(arrays["history"], header["events"])
+    model.history_ = TrainingHistory.from_array(arrays["history"], header["events"])
     return model  # type: ignore[no-any-return]
 
 
@@ -111,16 +111,6 @@ def _restored_ratings(arrays: Arrays) -> Ratings:
     return Ratings(users, items, values, n_users, n_items)
 
 
-def history_array(history: TrainingHistory) -> NDArray[np.float64]:
-    """Return the records of a history, shape (n_records, 6)."""
-    return np.array(history.records, dtype=np.float64).reshape(-1, len(EpochRecord._fields))
-
-
-def restored_history(array: NDArray[np.float64], events: list[str]) -> TrainingHistory:
-    """Return what `history_array` took."""
-    return TrainingHistory([EpochRecord(int(row[0]), *row[1:]) for row in array.tolist()], list(events))
-
-
 def data_hash(ratings: Ratings, user_ids: NDArray[Any], item_ids: NDArray[Any]) -> str:
     """Return the SHA-256 of what a model learnt from: the encoded ratings and both id maps."""
     return checksum({**ratings_arrays(ratings), **storable("user_ids", user_ids), **storable("item_ids", item_ids)})
@@ -135,16 +125,7 @@ def storable_params(params: dict[str, Any]) -> dict[str, Any]:
         kept["solver"] = {"name": kept["solver"].name, **asdict(kept["solver"])}  # type: ignore[attr-defined]
     if isinstance(kept["random_state"], np.random.Generator):
         kept["random_state"] = None
-    return {name: plain(value) for name, value in kept.items()}
-
-
-def plain(value: Any) -> Any:
-    """Return NumPy's numbers as Python's, which JSON knows; also inside tuples and solvers."""
-    if isinstance(value, dict):
-        return {name: plain(part) for name, part in value.items()}
-    if isinstance(value, tuple | list):
-        return [plain(part) for part in value]
-    return value.item() if isinstance(value, np.generic) else value
+    return kept
 
 
 def _restored_params(params: dict[str, Any]) -> dict[str, Any]:
