@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 
+import numba
 import numpy as np
 import pandas as pd
 import pytest
@@ -300,15 +301,15 @@ def start(solver, folder, result, max_iter):
     return subprocess.Popen(words, env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))})
 
 
-def killed_and_resumed(solver, folder, n_kills, max_iter, rng):
-    """Kill the run again and again at random moments; return at which epochs, and the final factors."""
+def killed_and_resumed(solver, folder, n_kills, max_iter, rng, longest=0.1):
+    """Kill the run again and again, within `longest` seconds of new epochs; return which, and the final factors."""
     epochs = []
     while len(epochs) < n_kills:
         process = start(solver, folder, "killed.npz", max_iter)
         before = epochs[-1] if epochs else -1
         while process.poll() is None and epoch_in(folder) <= before:
             time.sleep(0.005)
-        time.sleep(rng.uniform(0, 0.1))
+        time.sleep(rng.uniform(0, longest))
         process.send_signal(signal.SIGKILL)
         assert process.wait() == -signal.SIGKILL, "it was through before it was killed: raise max_iter"
         epochs.append(epoch_in(folder))
@@ -324,6 +325,7 @@ def epoch_in(folder):
 
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no SIGKILL")
+@pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="hundreds of epochs: minutes without Numba")
 def test_killed_at_random_moments_and_resumed_the_bits_are_the_same(tmp_path):
     for name in ("killed", "whole"):
         (tmp_path / name).mkdir()

@@ -218,7 +218,7 @@ class TestPickles:
         """Mapping one would take bytes of the file for the addresses of objects."""
         monkeypatch.setattr(persistence, "PLAIN_KINDS", "biufUSmMO")
         monkeypatch.setattr(persistence, "_write_members", self.write_with_objects)
-        monkeypatch.setattr(persistence, "_members", lambda path, whole: {})
+        monkeypatch.setattr(persistence, "_members", lambda file, whole: {})
         save_arrays(file, {"W": np.arange(3)}, {})
         monkeypatch.undo()
         with pytest.raises(InputError, match=r"W\.npy is no plain array of object"):
@@ -260,6 +260,19 @@ class TestReplacing:
         with pytest.raises(OSError), replacing(tmp_path / "a"):
             pass
         assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+    def test_a_file_that_is_replaced_while_it_is_read_is_read_as_it_was(self, file, monkeypatch):
+        """Training may write a checkpoint at any moment."""
+        plain_check = persistence._check_kind
+
+        def replace_and_check(*args):
+            save_arrays(file, {**ARRAYS, "W": ARRAYS["W"] + 1}, {"note": "new"})
+            plain_check(*args)
+
+        monkeypatch.setattr(persistence, "_check_kind", replace_and_check)
+        arrays, header = load_arrays(file)
+        assert_same(arrays, ARRAYS)
+        assert header["note"] == "häh"
 
 
 class TestIds:

@@ -83,8 +83,8 @@ def save_arrays(
     with replacing(path) as file:
         _write_members(file, {"header": text, **plain})
         file.flush()
-        whole = np.memmap(file.name, dtype=np.uint8, mode="r")
-        seal = _frame_digest(whole, _members(file.name, whole)).encode()
+        whole = _map(file)
+        seal = _frame_digest(whole, _members(file, whole)).encode()
         del whole
         file.seek(-HEX_DIGITS, os.SEEK_END)
         file.write(seal)
@@ -184,19 +184,19 @@ def load_arrays(
     if not path.is_file():
         remedy = "train one first (nmf-scratch train)" if kind == "model" else "check its name"
         raise InputError(f"there is no {kind} file {str(path)!r}: {remedy}")
-    path.open("rb").close()  # a file that may not be read is no damaged file
-    try:
-        header = _read_header(path)
-        _check_kind(path, header, kind)
-        return (_load_version_1(path) if header["format_version"] == 1 else _load(path, header, mapped)), header
-    except InputError:
-        raise
-    except Exception as error:  # what a damaged file can raise in zipfile, NumPy and json is beyond foreseeing
-        raise InputError(f"{str(path)!r} is not a {kind} file of {FORMAT}, or is damaged ({error})") from None
+    with path.open("rb") as file:  # once only: a training run may replace it at any time
+        try:
+            header = _read_header(file)
+            _check_kind(path, header, kind)
+            return (_load_version_1(file) if header["format_version"] == 1 else _load(file, header, mapped)), header
+        except InputError:
+            raise
+        except Exception as error:  # what a damaged file can raise in zipfile, NumPy and json is beyond foreseeing
+            raise InputError(f"{str(path)!r} is not a {kind} file of {FORMAT}, or is damaged ({error})") from None
 
 
-def _read_header(path: Path) -> dict[str, Any]:
-    with zipfile.ZipFile(path) as archive:
+def _read_header(file: IO[bytes]) -> dict[str, Any]:
+    with zipfile.ZipFile(file) as archive:
         header = json.loads(_read_member(archive, "header.npy").tobytes())
     return header if isinstance(header, dict) else {}
 
@@ -227,9 +227,13 @@ class _Member(NamedTuple):
     shape: tuple[int, ...]
 
 
-def _load(path: Path, header: dict[str, Any], mapped: Collection[str]) -> Arrays:
-    whole = np.memmap(path, dtype=np.uint8, mode="r")
-    members = _members(path, whole)
+def _map(file: IO[bytes]) -> NDArray[np.uint8]:
+    return np.memmap(file, dtype=np.uint8, mode="r")
+
+
+def _load(file: IO[bytes], header: dict[str, Any], mapped: Collection[str]) -> Arrays:
+    whole = _map(file)
+    members = _members(file, whole)
     if whole[-HEX_DIGITS:].tobytes() != _frame_digest(whole, members).encode():
         raise ValueError("its checksum does not match")
     if members.keys() != header["arrays"].keys():
@@ -237,16 +241,17 @@ def _load(path: Path, header: dict[str, Any], mapped: Collection[str]) -> Arrays
     arrays = {}
     for name, (start, stop, dtype, shape) in members.items():
         is_mapped = name in mapped
-        content = whole[start:stop] if is_mapped else np.fromfile(path, np.uint8, stop - start, offset=start)
+        file.seek(start)
+        content = whole[start:stop] if is_mapped else np.fromfile(file, np.uint8, stop - start)
         if not is_mapped and digest(content) != header["arrays"][name]:
             raise ValueError(f"the checksum of {name} does not match")
         arrays[name] = np.asarray(content).view(dtype).reshape(shape)
     return arrays
 
 
-def _members(path: str | Path, whole: NDArray[np.uint8]) -> dict[str, _Member]:
+def _members(file: IO[bytes], whole: NDArray[np.uint8]) -> dict[str, _Member]:
     """Find all arrays but the header in the archive."""
-    with zipfile.ZipFile(path) as archive:
+    with zipfile.ZipFile(file) as archive:
         found = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
     return {name: _member(whole, info) for name, info in found.items() if name != "header"}
 
@@ -298,9 +303,9 @@ def _bytes_of(array: NDArray[Any]) -> memoryview:
     return np.asarray(array, order="C").reshape(-1).view(np.uint8).data
 
 
-def _load_version_1(path: Path) -> Arrays:
+def _load_version_1(file: IO[bytes]) -> Arrays:
     """Read the first format: one `checksum` over all arrays in the header, which nothing vouches for."""
-    with zipfile.ZipFile(path) as archive:
+    with zipfile.ZipFile(file) as archive:
         arrays = {name.removesuffix(".npy"): _read_member(archive, name) for name in archive.namelist()}
     header = json.loads(arrays.pop("header").tobytes())
     if header["checksum"] != checksum(arrays):
