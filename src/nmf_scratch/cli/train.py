@@ -11,6 +11,10 @@ A run folder holds
 
 It is built under a temporary name and renamed when complete; `latest` then points to it. Whatever goes wrong on the
 way, a mistake, a bug or Ctrl-C, leaves nothing behind.
+
+With --checkpoint, the refit on all ratings is kept in a file while it lasts, with the scores of the cross-validation
+before it. The same command with --resume then goes on where it was, and leaves the run that it would have left without
+the interruption. What comes before (cross-validation) or after (the fit with a part held out) starts anew.
 """
 
 from __future__ import annotations
@@ -27,9 +31,12 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from nmf_scratch._check import InputError
 from nmf_scratch._version import __version__
@@ -68,11 +75,29 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from nmf_scratch._progress import EpochProgress
+    from nmf_scratch.checkpoint import Checkpoint
     from nmf_scratch.data.dataset import Dataset
     from nmf_scratch.model import NMF
 
 LATEST = "latest"
 RUNS = Path("runs")
+
+NO_PART_OF_A_RUN = ("output", "as_json", "checkpoint", "resume")
+"""Options that change nothing of what a run holds."""
+
+CheckpointOption = Annotated[
+    Path | None,
+    typer.Option(
+        help="Keep the refit on all ratings, and the scores before it, in this file while it lasts; it is removed when "
+        "the run is saved."
+    ),
+]
+ResumeOption = Annotated[
+    bool,
+    typer.Option(
+        "--resume", help="Go on from --checkpoint if the file exists, with the same data and options: to the same bits."
+    ),
+]
 
 
 def train(
@@ -89,11 +114,13 @@ def train(
     encoding: EncodingOption = "utf-8",
     items: ItemsOption = None,
     data_dir: DataDirOption = None,
+    checkpoint: CheckpointOption = None,
+    resume: ResumeOption = False,
     output: RunsOption = RUNS,
     as_json: JsonOption = False,
 ) -> None:
     """Cross-validate a solver beside the baselines, refit it on all ratings, and save the run."""
-    options = {name: value for name, value in locals().items() if name not in ("output", "as_json")}
+    options = {name: value for name, value in locals().items() if name not in NO_PART_OF_A_RUN}
     model = make_model(solver, n_components, alpha, alpha_bias, max_iter, seed)
     data = read_dataset(
         dataset, data_dir=data_dir, columns=columns, separator=separator, encoding=encoding, items=items
@@ -101,11 +128,14 @@ def train(
     options["dataset"] = dataset or data.name  # what the default turned out to be
     splitter = make_splitter(folds, data, seed)
     note(describe_line(data))
-    with new_run(output, f"{data.name}-{solver}") as (partial, folder):
-        scores = score_all(model, data, splitter)
+    keeping = keep_refit(checkpoint, resume, {"folds": folds, "model": repr(model), "ratings": data_hash(data)})
+    with new_run(output, f"{data.name}-{solver}") as (partial, folder), _what_is_kept(checkpoint):
+        scores = kept_scores(keeping) or score_all(model, data, splitter)
         if not as_json:
             stdout.print(score_table(scores, f"{data.name}, folds: {folds}"))
-        write_run(partial, model, data, scores, options)
+        write_run(partial, model, data, scores, options, with_scores(keeping, scores))
+    if checkpoint is not None:
+        checkpoint.unlink(missing_ok=True)  # the run is complete, and holds all of it
     if as_json:
         print_json({"run": str(folder), "dataset": data.name, "mean": summary(scores)})
     else:
@@ -118,6 +148,64 @@ def _next_command(user: Any, output: Path) -> str:
         return f"make recommend USER={shlex.quote(str(user))}"
     where = "" if output == RUNS else f" --output {shlex.quote(str(output))}"
     return f"nmf-scratch recommend{where} {shlex.quote(str(user))}"
+
+
+# --- checkpoints ----------------------------------------------------------------------------------------------------
+
+
+def keep_refit(path: Path | None, resume: bool, given: dict[str, Any]) -> Checkpoint | None:
+    """Return where the refit is kept; refuse a file of another run.
+
+    Parameters
+    ----------
+    path : Path, optional
+        None keeps nothing.
+    resume : bool
+        Whether to go on from the file, if there is one.
+    given : dict
+        What the scores of a run depend on, under names for people.
+    """
+    from nmf_scratch.checkpoint import Checkpoint
+
+    if path is None:
+        if resume:
+            raise InputError("--resume needs --checkpoint FILE, the file to go on from")
+        return None
+    checkpoint = Checkpoint(path, resume, note=given)
+    if checkpoint.saved is not None:
+        before = checkpoint.saved.header["note"]
+        if other := [name for name, value in given.items() if before.get(name) != value]:
+            told = f"{other[0]} {before.get(other[0])}, not {given[other[0]]}"
+            what = "other ratings" if other[0] == "ratings" else told
+            raise InputError(f"cannot resume from {str(path)!r}: its run had {what}; delete it to start anew")
+        note(f"resuming the refit after epoch {checkpoint.saved.epoch}; the scores are those of {path}")
+    return checkpoint
+
+
+def kept_scores(checkpoint: Checkpoint | None) -> dict[str, pd.DataFrame] | None:
+    """Return the scores that were found before the interruption, if there was one."""
+    import pandas as pd
+
+    if checkpoint is None or checkpoint.saved is None:
+        return None
+    return {name: pd.DataFrame(table) for name, table in checkpoint.saved.header["note"]["scores"].items()}
+
+
+def with_scores(checkpoint: Checkpoint | None, scores: dict[str, pd.DataFrame]) -> Checkpoint | None:
+    """Return the same checkpoint, to keep the scores too."""
+    by_fold = {name: table.to_dict("list") for name, table in scores.items()}
+    return checkpoint and replace(checkpoint, note={**checkpoint.note, "scores": by_fold})
+
+
+@contextmanager
+def _what_is_kept(path: Path | None) -> Iterator[None]:
+    """Say at Ctrl-C how to go on."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if path is not None and path.exists():
+            note(f"kept in {path}: the same command with --resume goes on from there")
+        raise
 
 
 # --- the run folder -------------------------------------------------------------------------------------------------
@@ -177,14 +265,19 @@ def _point_latest(runs: Path, name: str) -> None:
 
 
 def write_run(
-    folder: Path, model: NMF, data: Dataset, scores: dict[str, pd.DataFrame], options: dict[str, Any]
+    folder: Path,
+    model: NMF,
+    data: Dataset,
+    scores: dict[str, pd.DataFrame],
+    options: dict[str, Any],
+    checkpoint: Checkpoint | None = None,
 ) -> None:
     """Refit on everything and write the files of a run."""
     from nmf_scratch.plots.convergence import plot_convergence
     from nmf_scratch.plots.style import save_figure
 
     means, n_folds = summary(scores), len(scores[model_name(model)])
-    fitted, held_out = _refit(model, data, n_folds)
+    fitted, held_out = _refit(model, data, n_folds, checkpoint)
     fitted.save(folder / "model.npz")
     fitted.history_.to_frame().to_csv(folder / "history.csv", index=False)
     held_out.history_.to_frame().to_csv(folder / "history-validation.csv", index=False)
@@ -196,21 +289,23 @@ def write_run(
     _write_json(folder / "run.json", provenance(fitted, data, options))
 
 
-def _refit(model: NMF, data: Dataset, n_folds: int) -> tuple[NMF, NMF]:
+def _refit(model: NMF, data: Dataset, n_folds: int, checkpoint: Checkpoint | None) -> tuple[NMF, NMF]:
     """Fit to all ratings; and once more, through all epochs, with as much held out as a fold holds."""
     from nmf_scratch._progress import EpochProgress
 
     epochs = model.epochs()
     watched = {"early_stopping": True, "patience": epochs, "validation_fraction": 1 / n_folds}
     with EpochProgress(2 * epochs, "refit on all ratings") as bar:
-        fitted = _fit(model, data, bar)
+        if checkpoint is not None and checkpoint.saved is not None:
+            bar.reach(checkpoint.saved.epoch, "refit on all ratings, resumed")
+        fitted = _fit(model, data, bar, checkpoint)
         bar.reach(epochs, "convergence on held-out ratings")
         held_out = _fit(changed(model, **watched), data, bar)
     return fitted, held_out
 
 
-def _fit(model: NMF, data: Dataset, bar: EpochProgress) -> NMF:
-    fitted = changed(model, callbacks=(bar,)).fit(data)
+def _fit(model: NMF, data: Dataset, bar: EpochProgress, checkpoint: Checkpoint | None = None) -> NMF:
+    fitted = changed(model, callbacks=(bar,)).fit(data, checkpoint=checkpoint)
     if fitted.stop_reason_ == "interrupted":
         raise KeyboardInterrupt  # a fit that Ctrl-C ends keeps what it has, which is no run to save
     return fitted
