@@ -31,12 +31,9 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
-
-import typer
+from typing import TYPE_CHECKING, Any
 
 from nmf_scratch._check import InputError
 from nmf_scratch._version import __version__
@@ -70,6 +67,14 @@ from nmf_scratch.cli._common import (
     stdout,
     summary,
 )
+from nmf_scratch.cli._keeping import (
+    CheckpointOption,
+    ResumeOption,
+    keep_refit,
+    kept_scores,
+    what_is_kept,
+    with_scores,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -84,20 +89,6 @@ RUNS = Path("runs")
 
 NO_PART_OF_A_RUN = ("output", "as_json", "checkpoint", "resume")
 """Options that change nothing of what a run holds."""
-
-CheckpointOption = Annotated[
-    Path | None,
-    typer.Option(
-        help="Keep the refit on all ratings, and the scores before it, in this file while it lasts; it is removed when "
-        "the run is saved."
-    ),
-]
-ResumeOption = Annotated[
-    bool,
-    typer.Option(
-        "--resume", help="Go on from --checkpoint if the file exists, with the same data and options: to the same bits."
-    ),
-]
 
 
 def train(
@@ -129,7 +120,7 @@ def train(
     splitter = make_splitter(folds, data, seed)
     note(describe_line(data))
     keeping = keep_refit(checkpoint, resume, {"folds": folds, "model": repr(model), "ratings": data_hash(data)})
-    with new_run(output, f"{data.name}-{solver}") as (partial, folder), _what_is_kept(checkpoint):
+    with new_run(output, f"{data.name}-{solver}") as (partial, folder), what_is_kept(checkpoint):
         scores = kept_scores(keeping) or score_all(model, data, splitter)
         if not as_json:
             stdout.print(score_table(scores, f"{data.name}, folds: {folds}"))
@@ -148,64 +139,6 @@ def _next_command(user: Any, output: Path) -> str:
         return f"make recommend USER={shlex.quote(str(user))}"
     where = "" if output == RUNS else f" --output {shlex.quote(str(output))}"
     return f"nmf-scratch recommend{where} {shlex.quote(str(user))}"
-
-
-# --- checkpoints ----------------------------------------------------------------------------------------------------
-
-
-def keep_refit(path: Path | None, resume: bool, given: dict[str, Any]) -> Checkpoint | None:
-    """Return where the refit is kept; refuse a file of another run.
-
-    Parameters
-    ----------
-    path : Path, optional
-        None keeps nothing.
-    resume : bool
-        Whether to go on from the file, if there is one.
-    given : dict
-        What the scores of a run depend on, under names for people.
-    """
-    from nmf_scratch.checkpoint import Checkpoint
-
-    if path is None:
-        if resume:
-            raise InputError("--resume needs --checkpoint FILE, the file to go on from")
-        return None
-    checkpoint = Checkpoint(path, resume, note=given)
-    if checkpoint.saved is not None:
-        before = checkpoint.saved.header["note"]
-        if other := [name for name, value in given.items() if before.get(name) != value]:
-            told = f"{other[0]} {before.get(other[0])}, not {given[other[0]]}"
-            what = "other ratings" if other[0] == "ratings" else told
-            raise InputError(f"cannot resume from {str(path)!r}: its run had {what}; delete it to start anew")
-        note(f"resuming the refit after epoch {checkpoint.saved.epoch}; the scores are those of {path}")
-    return checkpoint
-
-
-def kept_scores(checkpoint: Checkpoint | None) -> dict[str, pd.DataFrame] | None:
-    """Return the scores that were found before the interruption, if there was one."""
-    import pandas as pd
-
-    if checkpoint is None or checkpoint.saved is None:
-        return None
-    return {name: pd.DataFrame(table) for name, table in checkpoint.saved.header["note"]["scores"].items()}
-
-
-def with_scores(checkpoint: Checkpoint | None, scores: dict[str, pd.DataFrame]) -> Checkpoint | None:
-    """Return the same checkpoint, to keep the scores too."""
-    by_fold = {name: table.to_dict("list") for name, table in scores.items()}
-    return checkpoint and replace(checkpoint, note={**checkpoint.note, "scores": by_fold})
-
-
-@contextmanager
-def _what_is_kept(path: Path | None) -> Iterator[None]:
-    """Say at Ctrl-C how to go on."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        if path is not None and path.exists():
-            note(f"kept in {path}: the same command with --resume goes on from there")
-        raise
 
 
 # --- the run folder -------------------------------------------------------------------------------------------------
