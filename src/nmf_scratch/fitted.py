@@ -7,7 +7,6 @@ all known users (or items); the known side keeps its own factors and bias.
 
 from __future__ import annotations
 
-from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -18,30 +17,15 @@ from numpy.typing import NDArray
 from nmf_scratch._check import InputError, check_number
 from nmf_scratch._estimator import Estimator
 from nmf_scratch._random import RandomState
-from nmf_scratch._version import __version__
 from nmf_scratch.baselines import most_rated
-from nmf_scratch.data.encoder import LabelEncoder
 from nmf_scratch.data.pairs import UNKNOWN, PairEncoder
 from nmf_scratch.data.ratings import Ratings
 from nmf_scratch.factors import Factors
-from nmf_scratch.persistence import load_arrays, save_arrays, storable
 from nmf_scratch.recommendation import NONE, top_n
-from nmf_scratch.solvers import SOLVERS
-from nmf_scratch.training import EpochRecord, TrainingHistory
+from nmf_scratch.saving import load_model, save_model
+from nmf_scratch.training import TrainingHistory
 
 UNKNOWN_POLICIES = ("bias", "mean", "raise")
-
-SAVED_NUMBERS = (
-    "alpha_",
-    "alpha_bias_",
-    "max_iter_",
-    "n_iter_",
-    "stop_reason_",
-    "mean_rating_",
-    "rating_scale_",
-    "key_",
-)
-"""Attributes that the header of a model file holds, besides the parameters and the events of the history."""
 
 
 class FittedModel(Estimator):
@@ -201,48 +185,26 @@ class FittedModel(Estimator):
             An existing file is replaced in one step; a crash leaves the old one.
         """
         self._check_fitted()
-        arrays = {
-            "W": self._factors.W,
-            "H": self._factors.H,
-            "user_ids": storable(self.user_ids_),
-            "item_ids": storable(self.item_ids_),
-            "ratings_users": self._ratings.users,
-            "ratings_items": self._ratings.items,
-            "ratings_values": self._ratings.values,
-            "history": np.array(self.history_.records, dtype=np.float64),
-            **_item_arrays(self.items_),
-        }
-        header = {
-            "package_version": __version__,
-            "params": _storable_params(self.get_params()),
-            "events": self.history_.events,
-            **{name: getattr(self, name) for name in SAVED_NUMBERS},
-        }
-        save_arrays(path, arrays, header)
+        save_model(self, path)
 
     @classmethod
-    def load(cls, path: str | Path) -> Self:
+    def load(cls, path: str | Path, *, mmap: bool = False) -> Self:
         """Read a model that `save` wrote; it predicts and recommends the same bits.
+
+        Parameters
+        ----------
+        path : str or Path
+        mmap : bool
+            Whether to leave factors and ratings on the disk and map them into memory, read-only: loading then takes
+            an instant whatever their size, and several processes share one copy. All of the file is verified but the
+            content of these arrays; where it may be damaged or come from a stranger, load it as a whole.
 
         Raises
         ------
         InputError
             If the file is missing, damaged, of a newer version, or no model.
         """
-        arrays, header = load_arrays(path)
-        model = cls(**_restored_params(header["params"]))
-        for name in SAVED_NUMBERS:
-            value = header[name]
-            setattr(model, name, tuple(value) if isinstance(value, list) else value)
-        model._factors = Factors(arrays["W"], arrays["H"], model.biases)
-        ids = (LabelEncoder(unknown="code").fit(arrays[name]) for name in ("user_ids", "item_ids"))
-        model._encoder = PairEncoder(*ids)
-        triples = (arrays["ratings_users"], arrays["ratings_items"], arrays["ratings_values"])
-        model._ratings = Ratings(*triples, len(arrays["W"]), len(arrays["H"]))
-        model.items_ = _item_frame(arrays)
-        records = [EpochRecord(int(row[0]), *row[1:]) for row in arrays["history"].tolist()]
-        model.history_ = TrainingHistory(records, header["events"])
-        return model
+        return load_model(cls, path, mmap=mmap)
 
 
 def _as_column(ids: list[Any]) -> NDArray[Any]:
@@ -255,40 +217,3 @@ def _as_column(ids: list[Any]) -> NDArray[Any]:
 def _known(codes: NDArray[Any], counts: NDArray[Any]) -> NDArray[Any]:
     """Treat a row that exists but has no rating like one that does not exist."""
     return np.where(np.append(counts, 0)[codes] > 0, codes, UNKNOWN)
-
-
-def _storable_params(params: dict[str, Any]) -> dict[str, Any]:
-    """Parameters as JSON: a solver object as its name and fields; callbacks and generators stay behind."""
-    kept = {name: value for name, value in params.items() if name != "callbacks"}
-    if not isinstance(kept["init"], str):
-        kept["init"] = "scaled"  # the caller's arrays; training is over
-    if is_dataclass(kept["solver"]) and not isinstance(kept["solver"], type):
-        kept["solver"] = {"name": kept["solver"].name, **asdict(kept["solver"])}  # type: ignore[attr-defined]
-    if isinstance(kept["random_state"], np.random.Generator):
-        kept["random_state"] = None
-    return kept
-
-
-def _restored_params(params: dict[str, Any]) -> dict[str, Any]:
-    restored = {name: tuple(value) if isinstance(value, list) else value for name, value in params.items()}
-    if isinstance(restored["solver"], dict):
-        fields = dict(restored["solver"])
-        restored["solver"] = SOLVERS[fields.pop("name")](**fields)
-    return restored
-
-
-def _item_arrays(items: pd.DataFrame | None) -> dict[str, NDArray[Any]]:
-    """Columns of the item table as text arrays (missing years become empty text)."""
-    if items is None:
-        return {}
-    return {f"items_{name}": items[name].astype("string").fillna("").to_numpy(dtype=np.str_) for name in items}
-
-
-def _item_frame(arrays: dict[str, NDArray[Any]]) -> pd.DataFrame | None:
-    columns = {name.removeprefix("items_"): array for name, array in arrays.items() if name.startswith("items_")}
-    if not columns:
-        return None
-    frame = pd.DataFrame({name: array.astype(object) for name, array in columns.items()})
-    if "year" in frame:
-        frame["year"] = pd.to_numeric(frame["year"].replace("", None)).astype("Int64")
-    return frame

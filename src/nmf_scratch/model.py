@@ -14,6 +14,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from contextlib import nullcontext
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -22,6 +23,7 @@ from numpy.typing import ArrayLike
 from nmf_scratch._check import InputError, check_choice, check_number
 from nmf_scratch._progress import EpochProgress
 from nmf_scratch._random import SPLIT, RandomState, generator, random_key
+from nmf_scratch.checkpoint import Checkpoint, checkpoint_of
 from nmf_scratch.data.pairs import encode, item_table
 from nmf_scratch.data.ratings import Ratings
 from nmf_scratch.factors import BIAS_LEVEL, Factors
@@ -175,7 +177,14 @@ class NMF(FittedModel):
         self.verbose = verbose
         self.callbacks = callbacks
 
-    def fit(self, X: Any, y: ArrayLike | None = None) -> Self:
+    def fit(
+        self,
+        X: Any,
+        y: ArrayLike | None = None,
+        *,
+        checkpoint: str | Path | Checkpoint | None = None,
+        resume: bool = False,
+    ) -> Self:
         """Learn factors from observed ratings.
 
         Parameters
@@ -185,6 +194,12 @@ class NMF(FittedModel):
             model also learns the titles.
         y : array_like of float, shape (n,)
             Ratings ≥ 0, where X does not hold them.
+        checkpoint : str, Path or Checkpoint, optional
+            File to keep the run in every few seconds, so that it can go on after Ctrl-C or a crash. It must not exist
+            yet, unless `resume` is true.
+        resume : bool
+            Whether to go on from the checkpoint, if there is one, with the same data and parameters: the result has
+            the same bits as that of a run without an interruption.
 
         Returns
         -------
@@ -199,9 +214,11 @@ class NMF(FittedModel):
         solver, objective, stopping = self._problem()
         self._encoder, self._ratings = encode(X, y)
         self.items_ = item_table(X, self._encoder.items.classes_)
-        self.key_ = random_key(self.random_state)
+        kept = checkpoint_of(checkpoint, resume, self._encoder.users.classes_, self._encoder.items.classes_)
+        saved = kept and kept.saved
+        self.key_ = saved.key if saved and self.random_state is None else random_key(self.random_state)
         self._learn_scale()
-        result = self._train(solver, objective, stopping)
+        result = self._train(solver, objective, stopping, kept)
         self._factors = result.factors.in_unit(self.mean_rating_ or 1.0)
         self.history_, self.stop_reason_ = result.history, result.stop_reason
         self.n_iter_ = result.history.records[-1].epoch
@@ -257,7 +274,9 @@ class NMF(FittedModel):
         inferred = (float(values.min()), float(values.max()))
         self.rating_scale_ = inferred if self.rating_scale == "infer" else _checked_scale(self.rating_scale, inferred)
 
-    def _train(self, solver: Solver, objective: Objective, stopping: Stopping) -> FitResult:
+    def _train(
+        self, solver: Solver, objective: Objective, stopping: Stopping, checkpoint: Checkpoint | None
+    ) -> FitResult:
         unit = self.mean_rating_ or 1.0
         scaled = self._ratings.with_values(self._ratings.values / np.float32(unit))
         train, valid = self._hold_out(scaled) if self.early_stopping else (scaled, None)
@@ -267,7 +286,7 @@ class NMF(FittedModel):
             monitor = Monitor(unit=unit, callbacks=(*self.callbacks, *([bar] if bar else [])))
             return fit_factors(
                 train, start, solver, objective, stopping,
-                valid=valid, monitor=monitor, key=self.key_, n_threads=self.n_threads,
+                valid=valid, monitor=monitor, key=self.key_, n_threads=self.n_threads, checkpoint=checkpoint,
             )  # fmt: skip
 
     def _start(self, train: Ratings) -> Factors:

@@ -22,21 +22,32 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
 from nmf_scratch._check import check_number
 from nmf_scratch._jit import threads
+from nmf_scratch.checkpoint import Checkpoint, Keeper, Saved, problem_of
 from nmf_scratch.data.ratings import Ratings
 from nmf_scratch.factors import Factors, scaled_start
+from nmf_scratch.history import EpochRecord, TrainingHistory
 from nmf_scratch.metrics import rmse
 from nmf_scratch.objective import Objective
 from nmf_scratch.solvers import Solver, State
 
-if TYPE_CHECKING:
-    import pandas as pd
+__all__ = [
+    "Callback",
+    "Checkpoint",
+    "EpochRecord",
+    "FitResult",
+    "Monitor",
+    "Stopping",
+    "TrainingHistory",
+    "fit_factors",
+    "warm_up",
+]
 
 DIVERGED_AT = 4.0
 """A run whose objective exceeds this many times its first value has diverged."""
@@ -49,45 +60,6 @@ KKT_UP_TO = 10_000_000
 
 MAX_REPAIRS = 20
 """How often the step of a stochastic solver is halved before a run is given up: a factor of a million."""
-
-
-class EpochRecord(NamedTuple):
-    """What is known after an epoch; NaN where it was not evaluated.
-
-    Attributes
-    ----------
-    epoch : int
-        0 is the start, before any update.
-    seconds : float
-        Solver time so far; evaluation and compilation excluded.
-    objective : float
-        f(W, H) of (P.2), for ratings scaled to a mean of 1.
-    train_rmse, valid_rmse : float
-        In the unit of the ratings; unclipped.
-    kkt : float
-        Scale-free KKT residual (P.5).
-    """
-
-    epoch: int
-    seconds: float
-    objective: float
-    train_rmse: float
-    valid_rmse: float
-    kkt: float
-
-
-@dataclass
-class TrainingHistory:
-    """The records of a run, one per evaluated epoch, and what was done to keep it alive."""
-
-    records: list[EpochRecord] = field(default_factory=list)
-    events: list[str] = field(default_factory=list)
-
-    def to_frame(self) -> pd.DataFrame:
-        """Return a DataFrame with columns epoch, seconds, objective, train_rmse, valid_rmse, kkt."""
-        import pandas as pd
-
-        return pd.DataFrame(self.records, columns=EpochRecord._fields)
 
 
 Callback = Callable[[EpochRecord, Factors], bool | None]
@@ -168,6 +140,7 @@ def fit_factors(
     monitor: Monitor | None = None,
     key: int = 0,
     n_threads: int | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> FitResult:
     """Fit factors to the observed ratings.
 
@@ -191,6 +164,8 @@ def fit_factors(
         64-bit key of the random orders.
     n_threads : int, optional
         For parallel kernels; never changes the result.
+    checkpoint : Checkpoint, optional
+        Where to keep the run, and whether to go on from there; the result has the same bits either way.
 
     Returns
     -------
@@ -198,22 +173,43 @@ def fit_factors(
     """
     monitor = monitor or Monitor()
     run = _Run(train, factors, objective, valid, replace(monitor, kkt=monitor.kkt or stopping.kkt_tol > 0))
+    if checkpoint is not None:
+        problem = problem_of(train, valid, factors, solver, key, objective, stopping)
+        run.keeper = Keeper(checkpoint, {**problem, "every": monitor.every})
     with threads(1 if n_threads is None and len(train) < PARALLEL_FROM else n_threads):
-        warm_up(solver, factors)
-        state = solver.start(train, factors, objective, key=key, max_iter=stopping.max_iter)
-        try:
-            reason = _loop(run, solver, state, stopping)
-        except KeyboardInterrupt:
-            if not run.history.records:
-                raise  # nothing was learnt yet
-            reason = "interrupted"
-    return run.result(reason)
+        return run.result(_train(run, solver, stopping, key))
+
+
+def _train(run: _Run, solver: Solver, stopping: Stopping, key: int) -> str:
+    """Run to the end, or go on if the run was kept; return why it ended."""
+    saved = run.keeper and run.keeper.saved
+    if saved and saved.stop_reason:
+        run.restore(saved)
+        return saved.stop_reason
+    warm_up(solver, run.factors)
+    run.state = solver.start(run.train, run.factors, run.objective, key=key, max_iter=stopping.max_iter)
+    if run.keeper:
+        run.keeper.begin(run.state)
+    if saved:
+        run.restore(saved)
+    try:
+        reason = _loop(run, solver, run.state, stopping)
+    except KeyboardInterrupt:
+        if not run.history.records:
+            raise  # nothing was learnt yet
+        reason = "interrupted"
+    if run.keeper:
+        run.keeper.finish(reason, run.history.events)
+    return reason
 
 
 def _loop(run: _Run, solver: Solver, state: State, stopping: Stopping) -> str:
     """Run epochs until there is a reason to stop; a mended run goes back to its last good epoch."""
-    run.accept(run.look(0))
-    epoch = 0
+    if not run.history.records:
+        run.accept(run.look(0))
+    elif reason := run.stalled(solver, stopping):
+        return reason  # the run was killed before it could say so
+    epoch = run.good_epoch
     while epoch < stopping.max_iter:
         epoch += 1
         run.time(solver.epoch, state)
@@ -239,7 +235,10 @@ def warm_up(solver: Solver, factors: Factors) -> None:
 
 
 class _Run:
-    """The evaluation side of one run: clock, history, the last good and the best factors."""
+    """The evaluation side of one run: clock, history, the last good and the best factors; what a checkpoint holds."""
+
+    keeper: Keeper | None = None
+    state: State
 
     def __init__(
         self, train: Ratings, factors: Factors, objective: Objective, valid: Ratings | None, monitor: Monitor
@@ -297,11 +296,36 @@ class _Run:
         self.good, self.good_epoch = self.factors.copy(), record.epoch
         if record.valid_rmse < self.best_rmse:
             self.best, self.best_rmse, self.best_epoch = self.good, record.valid_rmse, record.epoch
+        if self.keeper is not None:
+            self._keep(self.keeper)
         wishes = [callback(record, self.factors) for callback in self.monitor.callbacks]
         return "callback" if any(wishes) else None
 
+    def _keep(self, keeper: Keeper) -> None:
+        """Hand over all that `restore` needs."""
+        arrays = {"W": self.good.W, "H": self.good.H, "history": self.history.to_array()}
+        if self.best is not self.good:
+            arrays |= {"best_W": self.best.W, "best_H": self.best.H}
+        numbers = {name: getattr(self, name) for name in ("seconds", "repairs", "best_rmse", "best_epoch")}
+        numbers |= {"epoch": self.good_epoch, "events": list(self.history.events)}
+        keeper.keep(self.state, arrays, numbers)
+
+    def restore(self, saved: Saved) -> None:
+        """Go back to the epoch that was kept."""
+        arrays, numbers = saved.arrays, dict(saved.header["run"])
+        self.good, self.good_epoch = Factors(arrays["W"], arrays["H"], self.factors.biases), numbers.pop("epoch")
+        self.best = self.good
+        if "best_W" in arrays:
+            self.best = Factors(arrays["best_W"], arrays["best_H"], self.factors.biases)
+        self.history = TrainingHistory.from_array(arrays["history"], numbers.pop("events"))
+        for name, value in numbers.items():
+            setattr(self, name, value)
+        self.factors.overwrite(self.good)
+
     def stalled(self, solver: Solver, stopping: Stopping) -> str | None:
         """Say whether the last two records are reason to stop."""
+        if len(self.history.records) < 2:
+            return None
         before, now = self.history.records[-2:]
         if self.valid is not None and now.epoch - self.best_epoch >= stopping.patience:
             return "no_improvement"

@@ -282,3 +282,70 @@ class TestFailure:
         assert "saved" not in done.err
         assert len(calls) == at
         assert list(tmp_path.iterdir()) == []
+
+
+class TestCheckpoint:
+    def interrupt(self, cli, shop, folder, monkeypatch, at, *args):
+        """Press Ctrl-C at the n-th record of all fits, and let go again."""
+        calls = []
+
+        def press(bar, record, factors):
+            calls.append(record.epoch)
+            if len(calls) == at:
+                raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch:
+            patch.setattr(EpochProgress, "__call__", press)
+            return self.train(cli, shop, folder, *args)
+
+    def train(self, cli, shop, folder, *args):
+        return cli("train", "-d", shop, *QUICK, "--checkpoint", folder / "c.npz", "-o", folder / "runs", *args)
+
+    # Two folds of a start and two epochs are six records, the refit has three, the fit with a held-out part three more.
+    @pytest.mark.parametrize(("at", "epoch"), [(7, 0), (8, 1), (9, 2), (11, 2)])
+    def test_a_resumed_run_is_the_run_and_cross_validates_once(self, cli, shop, tmp_path, monkeypatch, at, epoch):
+        stopped = self.interrupt(cli, shop, tmp_path, monkeypatch, at)
+        assert stopped.code == 130
+        assert f"kept in {tmp_path / 'c.npz'}: the same command with --resume goes on from there" in stopped.err
+        assert sorted(path.name for path in tmp_path.rglob("*")) == ["c.npz", "runs"]
+        with monkeypatch.context() as patch:
+            patch.setattr(command, "score_all", lambda *args: pytest.fail("cross-validated again"))
+            done = self.train(cli, shop, tmp_path, "--resume")
+        assert done.code == 0, done.err
+        assert f"resuming the refit after epoch {epoch}; the scores are those of" in done.err
+        assert not (tmp_path / "c.npz").exists()
+        assert cli("train", "-d", shop, *QUICK, "-o", tmp_path / "whole").code == 0
+        resumed, whole = (tmp_path / name / "latest" for name in ("runs", "whole"))
+        np.testing.assert_array_equal(*(NMF.load(run / "model.npz").W_ for run in (resumed, whole)))
+        assert without_seconds(read(resumed / "metrics.json")["mean"]) == without_seconds(
+            read(whole / "metrics.json")["mean"]
+        )
+        assert read(resumed / "run.json")["command"] == read(whole / "run.json")["command"]
+
+    def test_ctrl_c_before_the_refit_keeps_nothing_and_resume_starts_anew(self, cli, shop, tmp_path, monkeypatch):
+        stopped = self.interrupt(cli, shop, tmp_path, monkeypatch, 4)
+        assert (stopped.code, "kept in" in stopped.err) == (130, False)
+        assert self.train(cli, shop, tmp_path, "--resume").code == 0
+        assert (tmp_path / "runs" / "latest" / "model.npz").is_file()
+
+    def test_another_run_is_refused_before_the_work(self, cli, shop, tmp_path, monkeypatch, demo):
+        self.interrupt(cli, shop, tmp_path, monkeypatch, 8)
+        monkeypatch.setattr(command, "score_all", lambda *args: pytest.fail("cross-validated in vain"))
+        where = ("--checkpoint", tmp_path / "c.npz", "-o", tmp_path / "runs", "--resume")
+        start = f"error: cannot resume from '{tmp_path / 'c.npz'}': its run had "
+        for changes, what in (
+            (("-d", shop, *QUICK, "-k", 3), "model NMF(n_components=2, max_iter=2, random_state=0), not NMF("),
+            (("-d", shop, *QUICK, "--folds", 3), "folds 2, not 3; delete it"),
+            (("-d", "demo", *QUICK), "other ratings; delete it to start anew"),
+        ):
+            done = cli("train", *changes, *where)
+            assert (done.code, done.out) == (2, "")
+            assert done.err.splitlines()[-1].startswith(start + what)
+
+    def test_a_file_is_not_overwritten_and_resume_needs_one(self, cli, shop, tmp_path):
+        (tmp_path / "c.npz").touch()
+        assert "exists: pass resume to go on from it" in self.train(cli, shop, tmp_path).err
+        done = cli("train", "-d", shop, *QUICK, "--resume", "-o", tmp_path)
+        assert (done.code, done.err.splitlines()[-1]) == (
+            2, "error: --resume needs --checkpoint FILE, the file to go on from",
+        )  # fmt: skip

@@ -31,7 +31,7 @@ def _options(
 
 def make_app() -> typer.Typer:
     """Put the commands together."""
-    from nmf_scratch.cli import compare, data, evaluate, recommend, train
+    from nmf_scratch.cli import compare, data, evaluate, export, recommend, train
 
     app = typer.Typer(
         name="nmf-scratch",
@@ -44,6 +44,7 @@ def make_app() -> typer.Typer:
     app.command()(evaluate.evaluate)
     app.command()(compare.compare)
     app.command()(recommend.recommend)
+    app.command()(export.export)
     app.add_typer(data.app, name="data")
     return app
 

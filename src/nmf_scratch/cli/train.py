@@ -11,6 +11,10 @@ A run folder holds
 
 It is built under a temporary name and renamed when complete; `latest` then points to it. Whatever goes wrong on the
 way, a mistake, a bug or Ctrl-C, leaves nothing behind.
+
+With --checkpoint, the refit on all ratings is kept in a file while it lasts, with the scores of the cross-validation
+before it. The same command with --resume then goes on where it was, and leaves the run that it would have left without
+the interruption. What comes before (cross-validation) or after (the fit with a part held out) starts anew.
 """
 
 from __future__ import annotations
@@ -63,16 +67,28 @@ from nmf_scratch.cli._common import (
     stdout,
     summary,
 )
+from nmf_scratch.cli._keeping import (
+    CheckpointOption,
+    ResumeOption,
+    keep_refit,
+    kept_scores,
+    what_is_kept,
+    with_scores,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from nmf_scratch._progress import EpochProgress
+    from nmf_scratch.checkpoint import Checkpoint
     from nmf_scratch.data.dataset import Dataset
     from nmf_scratch.model import NMF
 
 LATEST = "latest"
 RUNS = Path("runs")
+
+NO_PART_OF_A_RUN = ("output", "as_json", "checkpoint", "resume")
+"""Options that change nothing of what a run holds."""
 
 
 def train(
@@ -89,11 +105,13 @@ def train(
     encoding: EncodingOption = "utf-8",
     items: ItemsOption = None,
     data_dir: DataDirOption = None,
+    checkpoint: CheckpointOption = None,
+    resume: ResumeOption = False,
     output: RunsOption = RUNS,
     as_json: JsonOption = False,
 ) -> None:
     """Cross-validate a solver beside the baselines, refit it on all ratings, and save the run."""
-    options = {name: value for name, value in locals().items() if name not in ("output", "as_json")}
+    options = {name: value for name, value in locals().items() if name not in NO_PART_OF_A_RUN}
     model = make_model(solver, n_components, alpha, alpha_bias, max_iter, seed)
     data = read_dataset(
         dataset, data_dir=data_dir, columns=columns, separator=separator, encoding=encoding, items=items
@@ -101,11 +119,14 @@ def train(
     options["dataset"] = dataset or data.name  # what the default turned out to be
     splitter = make_splitter(folds, data, seed)
     note(describe_line(data))
-    with new_run(output, f"{data.name}-{solver}") as (partial, folder):
-        scores = score_all(model, data, splitter)
+    keeping = keep_refit(checkpoint, resume, {"folds": folds, "model": repr(model), "ratings": data_hash(data)})
+    with new_run(output, f"{data.name}-{solver}") as (partial, folder), what_is_kept(checkpoint):
+        scores = kept_scores(keeping) or score_all(model, data, splitter)
         if not as_json:
             stdout.print(score_table(scores, f"{data.name}, folds: {folds}"))
-        write_run(partial, model, data, scores, options)
+        write_run(partial, model, data, scores, options, with_scores(keeping, scores))
+    if checkpoint is not None:
+        checkpoint.unlink(missing_ok=True)  # the run is complete, and holds all of it
     if as_json:
         print_json({"run": str(folder), "dataset": data.name, "mean": summary(scores)})
     else:
@@ -177,14 +198,19 @@ def _point_latest(runs: Path, name: str) -> None:
 
 
 def write_run(
-    folder: Path, model: NMF, data: Dataset, scores: dict[str, pd.DataFrame], options: dict[str, Any]
+    folder: Path,
+    model: NMF,
+    data: Dataset,
+    scores: dict[str, pd.DataFrame],
+    options: dict[str, Any],
+    checkpoint: Checkpoint | None = None,
 ) -> None:
     """Refit on everything and write the files of a run."""
     from nmf_scratch.plots.convergence import plot_convergence
     from nmf_scratch.plots.style import save_figure
 
     means, n_folds = summary(scores), len(scores[model_name(model)])
-    fitted, held_out = _refit(model, data, n_folds)
+    fitted, held_out = _refit(model, data, n_folds, checkpoint)
     fitted.save(folder / "model.npz")
     fitted.history_.to_frame().to_csv(folder / "history.csv", index=False)
     held_out.history_.to_frame().to_csv(folder / "history-validation.csv", index=False)
@@ -196,21 +222,23 @@ def write_run(
     _write_json(folder / "run.json", provenance(fitted, data, options))
 
 
-def _refit(model: NMF, data: Dataset, n_folds: int) -> tuple[NMF, NMF]:
+def _refit(model: NMF, data: Dataset, n_folds: int, checkpoint: Checkpoint | None) -> tuple[NMF, NMF]:
     """Fit to all ratings; and once more, through all epochs, with as much held out as a fold holds."""
     from nmf_scratch._progress import EpochProgress
 
     epochs = model.epochs()
     watched = {"early_stopping": True, "patience": epochs, "validation_fraction": 1 / n_folds}
     with EpochProgress(2 * epochs, "refit on all ratings") as bar:
-        fitted = _fit(model, data, bar)
+        if checkpoint is not None and checkpoint.saved is not None:
+            bar.reach(checkpoint.saved.epoch, "refit on all ratings, resumed")
+        fitted = _fit(model, data, bar, checkpoint)
         bar.reach(epochs, "convergence on held-out ratings")
         held_out = _fit(changed(model, **watched), data, bar)
     return fitted, held_out
 
 
-def _fit(model: NMF, data: Dataset, bar: EpochProgress) -> NMF:
-    fitted = changed(model, callbacks=(bar,)).fit(data)
+def _fit(model: NMF, data: Dataset, bar: EpochProgress, checkpoint: Checkpoint | None = None) -> NMF:
+    fitted = changed(model, callbacks=(bar,)).fit(data, checkpoint=checkpoint)
     if fitted.stop_reason_ == "interrupted":
         raise KeyboardInterrupt  # a fit that Ctrl-C ends keeps what it has, which is no run to save
     return fitted

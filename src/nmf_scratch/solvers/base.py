@@ -4,6 +4,10 @@ A solver contributes nothing else. The loop, the clock, stopping rules and histo
 the problem and its optimality measure once, in `objective`. All that changes during a fit lives in the *state*, a flat
 dict of arrays and numbers that `start` returns and `epoch` updates in place: one solver object can serve many folds at
 once, and saving the state is saving the run.
+
+What a checkpoint saves of it (`nmf_scratch.checkpoint`) are W, H, all numbers, and the entries that epochs have set:
+``state[name] = ...``. Other arrays of `start` are either left alone or scratch, written by each epoch before it reads
+them; a memory that lasts is set anew, the first time at the latest. A test resumes every solver after every epoch.
 """
 
 from __future__ import annotations

@@ -1,0 +1,60 @@
+"""What a training run leaves behind besides its factors: a record per evaluated epoch, and what happened on the way."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class EpochRecord(NamedTuple):
+    """What is known after an epoch; NaN where it was not evaluated.
+
+    Attributes
+    ----------
+    epoch : int
+        0 is the start, before any update.
+    seconds : float
+        Solver time so far; evaluation and compilation excluded.
+    objective : float
+        f(W, H) of (P.2), for ratings scaled to a mean of 1.
+    train_rmse, valid_rmse : float
+        In the unit of the ratings; unclipped.
+    kkt : float
+        Scale-free KKT residual (P.5).
+    """
+
+    epoch: int
+    seconds: float
+    objective: float
+    train_rmse: float
+    valid_rmse: float
+    kkt: float
+
+
+@dataclass
+class TrainingHistory:
+    """The records of a run, one per evaluated epoch, and what was done to keep it alive."""
+
+    records: list[EpochRecord] = field(default_factory=list)
+    events: list[str] = field(default_factory=list)
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return a DataFrame with columns epoch, seconds, objective, train_rmse, valid_rmse, kkt."""
+        import pandas as pd
+
+        return pd.DataFrame(self.records, columns=EpochRecord._fields)
+
+    def to_array(self) -> NDArray[np.float64]:
+        """Return the records as numbers, shape (n_records, 6)."""
+        return np.array(self.records, dtype=np.float64).reshape(-1, len(EpochRecord._fields))
+
+    @classmethod
+    def from_array(cls, array: NDArray[np.float64], events: list[str]) -> Self:
+        """Return the history that `to_array` took, with these events."""
+        return cls([EpochRecord(int(row[0]), *row[1:]) for row in array.tolist()], list(events))
