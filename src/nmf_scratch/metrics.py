@@ -152,8 +152,7 @@ def recall(judged: Judged) -> PerUser:
 
 def hit_rate(judged: Judged) -> PerUser:
     """1 where at least one of the k items is relevant, else 0, shape (n_users,)."""
-    any_hit: NDArray[np.bool_] = judged.hits.any(axis=1)
-    return _judgeable(judged, any_hit.astype(np.float64))  # (EV.5)
+    return _judgeable(judged, np.asarray(judged.hits.any(axis=1), dtype=np.float64))  # (EV.5)
 
 
 def reciprocal_rank(judged: Judged) -> PerUser:

@@ -43,6 +43,7 @@ from nmf_scratch.cli._common import (
     FoldsOption,
     ItemsOption,
     JsonOption,
+    LossOption,
     MaxIterOption,
     RankOption,
     RunsOption,
@@ -83,6 +84,7 @@ def train(
     seed: SeedOption = 0,
     alpha: AlphaOption = None,
     alpha_bias: AlphaBiasOption = None,
+    loss: LossOption = 2.0,
     max_iter: MaxIterOption = None,
     columns: ColumnsOption = None,
     separator: SeparatorOption = None,
@@ -94,7 +96,7 @@ def train(
 ) -> None:
     """Cross-validate a solver beside the baselines, refit it on all ratings, and save the run."""
     options = {name: value for name, value in locals().items() if name not in ("output", "as_json")}
-    model = make_model(solver, n_components, alpha, alpha_bias, max_iter, seed)
+    model = make_model(solver, n_components, alpha, alpha_bias, max_iter, seed, loss)
     data = read_dataset(
         dataset, data_dir=data_dir, columns=columns, separator=separator, encoding=encoding, items=items
     )
