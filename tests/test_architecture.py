@@ -29,7 +29,7 @@ LAYERS = re.findall(
     model_selection  holdouts  factors  objective  side_information
     solvers.base  solvers.extrapolation  solvers.nnls  solvers.grid  solvers.stochastic  solvers.sgd  solvers.*  solvers
     metrics  training  baselines  initialisers  recommendation  interpretation  persistence
-    _progress  fitted  model  evaluation  comparison  tuning  distributed
+    _progress  fitted  model  evaluation  comparison  candidates  tuning  distributed
     plots.style  plots.*  plots  report
     cli._common  cli.train  cli.*  cli  __init__  __main__
     """,

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from nmf_scratch.holdouts import LeaveNOut, TimeOrderedSplit
     from nmf_scratch.model import NMF
     from nmf_scratch.model_selection import KFold, PredefinedSplit, train_test_split
+    from nmf_scratch.tuning import tune
 
 _HOME = {
     "NMF": "model",
@@ -43,6 +44,7 @@ _HOME = {
     "load_dataset": "data.movielens",
     "summarise": "evaluation",
     "train_test_split": "model_selection",
+    "tune": "tuning",
 }
 
 __all__ = [
@@ -62,6 +64,7 @@ __all__ = [
     "load_dataset",
     "summarise",
     "train_test_split",
+    "tune",
 ]
 
 

@@ -46,7 +46,7 @@ QUANTILES = {"activity": 4, "popularity": 10}
 """Groups that `evaluate_groups` makes by counting training ratings: quarters of the users, tenths of the items."""
 
 
-class _Data:
+class RatingData:
     """The caller's ratings, and the table that splitters look at, with timestamps where there are any."""
 
     def __init__(self, X: Any, y: Any) -> None:
@@ -97,7 +97,7 @@ def cross_validate(model: Any, X: Any, y: Any = None, *, cv: Any = 5, on_fold: O
         One row per fold: fold, rmse and mae (in the unit of the ratings), fit_seconds, predict_seconds, n_train,
         n_test. For means with standard errors, see `summarise`.
     """
-    data = _Data(X, y)
+    data = RatingData(X, y)
     rows = []
     for fold, train, test in data.folds(cv, on_fold):
         fitted, seconds = data.fit(model, train)
@@ -176,7 +176,7 @@ def evaluate_groups(
     InputError
         If there is no such column.
     """
-    data, names = _Data(X, y), [by] if isinstance(by, str) else list(by)
+    data, names = RatingData(X, y), [by] if isinstance(by, str) else list(by)
     fixed = {name: _column(X, data.pairs, name) for name in names if name not in QUANTILES}
     codes = dict(zip(QUANTILES, PairEncoder.fit(data.pairs).transform(data.pairs), strict=True))
     rows = []
@@ -267,7 +267,7 @@ def evaluate_ranking(
     check_number("k", k, minimum=1, integer=True)
     if threshold != "mean":
         check_number("threshold", threshold)
-    data = _Data(X, y)
+    data = RatingData(X, y)
     lists = _Lists(data, k)
     rows = []
     for fold, train, test in data.folds(cv, on_fold):
@@ -283,7 +283,7 @@ def evaluate_ranking(
 class _Lists:
     """From raw ids to codes: what a model recommends to the users of a test part, judged."""
 
-    def __init__(self, data: _Data, k: int) -> None:
+    def __init__(self, data: RatingData, k: int) -> None:
         self.values, self.k = data.values, k
         self.encoder = PairEncoder.fit(data.pairs)
         self.users, self.items = self.encoder.transform(data.pairs)

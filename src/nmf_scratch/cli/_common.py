@@ -247,10 +247,10 @@ def summary(scores: dict[str, pd.DataFrame]) -> dict[str, dict[str, float]]:
         name: {
             "rmse": float(table["rmse"].mean()),
             "rmse_std": float(table["rmse"].std(ddof=1)),
-            "rmse_standard_error": float(table["rmse"].sem(ddof=1)),
+            "rmse_standard_error": float(table["rmse"].std(ddof=1) / len(table) ** 0.5),
             "mae": float(table["mae"].mean()),
             "mae_std": float(table["mae"].std(ddof=1)),
-            "mae_standard_error": float(table["mae"].sem(ddof=1)),
+            "mae_standard_error": float(table["mae"].std(ddof=1) / len(table) ** 0.5),
             "median_fit_seconds": float(table["fit_seconds"].median()),
             "median_predict_seconds": float(table["predict_seconds"].median()),
         }
