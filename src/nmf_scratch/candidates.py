@@ -53,6 +53,8 @@ def make_candidates(
     InputError
         If the space names no parameter of `NMF`, is empty, or a value cannot be used.
     """
+    if n_candidates is not None:
+        check_number("n_candidates", n_candidates, minimum=1, integer=True)
     _check_space(model, space)
     found: list[Candidate] = []
     misses = 0

@@ -206,6 +206,7 @@ class _Run:
                 alive = sorted(sorted(alive, key=lambda c: (self.trial(c, rung - 1)["rmse"], c))[:size])
             for candidate in alive:
                 self.trial(candidate, rung)
+        self.done = self.total
         self.tell(len(self.rungs.sizes))
 
     def trial(self, candidate: int, rung: int) -> Trial:

@@ -11,6 +11,7 @@ holds
 
 from __future__ import annotations
 
+import math
 import shlex
 from collections.abc import Callable
 from pathlib import Path
@@ -85,8 +86,8 @@ def tune(
     """Search over solver, rank, penalties and loss; print the command that trains the winner."""
     typed = {"solver": solver, "n_components": n_components, "alpha": alpha, "alpha_bias": alpha_bias, "loss": loss}
     space = make_space(typed, ranges=not grid)
-    for option, number in (("--candidates", candidates), ("--inner-folds", inner_folds - 1)):
-        check_number(option, number, minimum=1, integer=True)
+    for option, number, minimum in (("--candidates", candidates, 1), ("--inner-folds", inner_folds, 2)):
+        check_number(option, number, minimum=minimum, integer=True)
     check_number("--seed", seed, minimum=0, integer=True)
     results = _open_folder(output, fresh)
     source = {"columns": columns, "separator": separator, "encoding": encoding, "items": items, "data_dir": data_dir}
@@ -98,7 +99,8 @@ def tune(
     errors = {} if search.interrupted else _judge(search, data, outer)
     options = {"dataset": dataset or data.name, "folds": folds, "seed": seed, **source}
     command = make_command(search.best, options)
-    _write(output, search, data, outer[0], f"Search on {data.name}, {len(search.table)} trials")
+    bar = _bias_model(data, outer[0], inner_folds, seed)
+    _write(output, search, bar, f"Search on {data.name}, {len(search.table)} trials")
     if as_json:
         trials = search.table.to_dict("records")
         found = {"best": search.best, "validation_rmse": search.best_rmse, "test_rmse": errors}
@@ -182,7 +184,7 @@ def _search(data: Dataset, train: Any, seed: int, settings: dict[str, Any]) -> S
     def on_step(step: Step) -> None:
         if not bars:  # the first step knows how many fits there will be
             bars.append(EpochProgress(step.total, "searching").__enter__())
-        best = "" if step.best != step.best else f"best RMSE {step.best:.4f}"
+        best = "" if math.isnan(step.best) else f"best RMSE {step.best:.4f}"
         bars[0].reach(step.done, f"rung {step.rung} of {step.n_rungs}", best)
 
     try:
@@ -218,12 +220,22 @@ class _OneSplit:
         return 1
 
 
-def _write(folder: Path, search: Search, data: Dataset, train: Any, title: str) -> None:
+def _bias_model(data: Dataset, train: Any, inner_folds: int, seed: int) -> float:
+    """RMSE of the bias model on the folds that the candidates were judged on."""
+    from nmf_scratch.baselines import BiasModel
+    from nmf_scratch.evaluation import cross_validate
+    from nmf_scratch.model_selection import KFold
+
+    folds = KFold(inner_folds, shuffle=True, random_state=seed)
+    return float(cross_validate(BiasModel(), data.ratings.iloc[train], cv=folds)["rmse"].mean())
+
+
+def _write(folder: Path, search: Search, bar: float, title: str) -> None:
     from nmf_scratch.plots.style import save_figure
     from nmf_scratch.plots.tuning import plot_tuning
 
     search.table.to_csv(folder / "tuning.csv", index=False)
-    save_figure(plot_tuning(search.table, title=title), folder / "tuning.png")
+    save_figure(plot_tuning(search.table, title=title, bar=bar), folder / "tuning.png")
 
 
 def _explain(search: Search, errors: dict[str, float], folder: Path) -> None:

@@ -88,9 +88,9 @@ def _draw(axes: Axes, table: pd.DataFrame, name: str, high: float, bar: float | 
         look: dict[str, Any] = _RUNG_LOOKS[int(rung) - n_rungs - 1 + len(_RUNG_LOOKS)]
         of_rung = (table["rung"] == rung).to_numpy()
         label = f"rung {rung} of {n_rungs}: {of_rung.sum()} trials"
-        axes.scatter(places[of_rung], shown[of_rung], label=label, alpha=0.85, linewidth=0, **look)
+        axes.scatter(places[of_rung], shown[of_rung], label=label, alpha=0.85, linewidth=0, zorder=3, **look)
     winner = int(np.argmin(table["rmse"]))
-    ring: dict[str, Any] = {"s": 170, "facecolor": "none", "edgecolor": VERMILION, "linewidth": 2}
+    ring: dict[str, Any] = {"s": 170, "facecolor": "none", "edgecolor": VERMILION, "linewidth": 2, "zorder": 4}
     axes.scatter(places[winner], shown[winner], label="winner", **ring)
     if bar is not None:
         axes.axhline(bar, color=GREY, linestyle="--", linewidth=1.5, label="bias model")
