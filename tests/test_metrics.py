@@ -115,8 +115,8 @@ def naive(order, liked, k):
 
 @given(rankings(graded=False), st.integers(0, 2**32))
 def test_every_metric_is_its_definition_on_lists_that_end_early_too(case, seed):
-    lists, gains, _ = case
-    k = lists.shape[1] + 1  # more places than any list has
+    lists, gains, k = case
+    k = k if seed % 2 else lists.shape[1] + 1  # fewer places than relevant items, and more places than any list has
     ends = np.random.default_rng(seed).integers(0, lists.shape[1] + 1, size=len(lists))
     lists = np.where(np.arange(lists.shape[1]) < ends[:, None], lists, -1)
     judged = judge(lists, ratings_of(gains), k)
