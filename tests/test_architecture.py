@@ -26,10 +26,10 @@ LAYERS = re.findall(
     _version  _check  _random  _jit  _estimator
     data.encoder  data.sorting  data.ratings  data.dataset  data.files  data.progress  data.formats  data.binary
     data.readers  data.cache  data.layouts  data.demo  data.synthetic  data.movielens  data.statistics  data.pairs  data
-    model_selection  factors  objective  side_information
+    model_selection  holdouts  factors  objective  side_information
     solvers.base  solvers.extrapolation  solvers.nnls  solvers.grid  solvers.stochastic  solvers.sgd  solvers.*  solvers
     metrics  history  persistence  checkpoint  training  baselines  initialisers  recommendation  interpretation  saving
-    _progress  fitted  model  export  evaluation  comparison  tuning  distributed
+    _progress  fitted  model  export  evaluation  comparison  candidates  tuning  distributed
     plots.style  plots.*  plots  report
     cli._common  cli._keeping  cli.train  cli.recommend  cli.*  cli  __init__  __main__
     """,
@@ -54,7 +54,7 @@ MAY_IMPORT = {
 }
 """Third-party packages and the modules that may use them. NumPy may be used anywhere, types from anywhere."""
 
-PANDAS_INSIDE = {"history": "to_frame"}
+PANDAS_INSIDE = {"history": "to_frame", "baselines": "recommend"}
 """Other modules that may import pandas, but within this function only."""
 
 MAX_LINES, MAX_BODY, MAX_ARGUMENTS = 350, 40, 10

@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from nmf_scratch import InputError
-from nmf_scratch.baselines import BASELINES, BiasModel, GlobalMean, ItemMean, UserMean, most_rated
+from nmf_scratch.baselines import BASELINES, BiasModel, GlobalMean, ItemMean, Popularity, UserMean, most_rated
 from nmf_scratch.data.pairs import encode
 
 PAIRS = pd.DataFrame({"user": ["a", "a", "b", "c", "c"], "item": [1, 2, 1, 2, 3]})
@@ -55,6 +55,32 @@ def test_most_rated_breaks_ties_by_code():
     _, ratings = encode(PAIRS, STARS)
     assert most_rated(ratings, 2).tolist() == [0, 1]
     assert most_rated(ratings, 10).tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("baseline", "expected"),
+    [
+        (Popularity(), {"a": [3], "new": [1, 2, 3]}),
+        (ItemMean(), {"a": [3], "new": [1, 2, 3]}),
+        (BiasModel(), {"a": [3], "new": [1, 3, 2]}),
+        (GlobalMean(), {"a": [3], "new": [1, 2, 3]}),
+    ],
+    ids=lambda value: type(value).__name__ if not isinstance(value, dict) else "",
+)
+def test_everybody_gets_the_best_that_they_have_not_rated(baseline, expected):
+    table = baseline.fit(PAIRS, STARS).recommend(["a", "new"], n=3)
+    assert table.groupby("user")["item"].agg(list).to_dict() == expected
+    assert list(table.columns) == ["user", "item", "score"]
+
+
+def test_popularity_goes_by_numbers_and_the_bias_model_by_stars():
+    pairs = [("a", 1), ("b", 1), ("c", 1), ("a", 2), ("b", 2), ("c", 3)]
+    stars = [2.0, 2.0, 2.0, 5.0, 4.0, 3.0]
+    assert Popularity().fit(pairs, stars).recommend(["new"], 3)["item"].tolist() == [1, 2, 3]
+    assert BiasModel().fit(pairs, stars).recommend(["new"], 3)["item"].tolist() == [2, 3, 1]
+    assert Popularity().fit(pairs, stars).recommend(["a"], 1, exclude_seen=False)["item"].tolist() == [1]
+    with pytest.raises(InputError, match="n must be an integer >= 1, got 0"):
+        Popularity().fit(pairs, stars).recommend(["a"], 0)
 
 
 def test_each_baseline_does_better_than_the_one_before(demo):

@@ -22,9 +22,11 @@ if TYPE_CHECKING:
     from nmf_scratch.data.encoder import LabelEncoder
     from nmf_scratch.data.movielens import load_dataset
     from nmf_scratch.data.ratings import Ratings
-    from nmf_scratch.evaluation import cross_validate
+    from nmf_scratch.evaluation import cross_validate, evaluate_groups, evaluate_ranking, summarise
+    from nmf_scratch.holdouts import LeaveNOut, TimeOrderedSplit
     from nmf_scratch.model import NMF
     from nmf_scratch.model_selection import KFold, PredefinedSplit, train_test_split
+    from nmf_scratch.tuning import tune
 
 _HOME = {
     "NMF": "model",
@@ -32,11 +34,17 @@ _HOME = {
     "InputError": "_check",
     "KFold": "model_selection",
     "LabelEncoder": "data.encoder",
+    "LeaveNOut": "holdouts",
     "PredefinedSplit": "model_selection",
     "Ratings": "data.ratings",
+    "TimeOrderedSplit": "holdouts",
     "cross_validate": "evaluation",
+    "evaluate_groups": "evaluation",
+    "evaluate_ranking": "evaluation",
     "load_dataset": "data.movielens",
+    "summarise": "evaluation",
     "train_test_split": "model_selection",
+    "tune": "tuning",
 }
 
 __all__ = [
@@ -45,12 +53,18 @@ __all__ = [
     "InputError",
     "KFold",
     "LabelEncoder",
+    "LeaveNOut",
     "PredefinedSplit",
     "Ratings",
+    "TimeOrderedSplit",
     "__version__",
     "cross_validate",
+    "evaluate_groups",
+    "evaluate_ranking",
     "load_dataset",
+    "summarise",
     "train_test_split",
+    "tune",
 ]
 
 

@@ -61,6 +61,8 @@ class EpochProgress:
             self._task, advance=int(record.epoch > 0), error=f"RMSE {error:.4f}", description=description
         )
 
-    def reach(self, completed: int, description: str) -> None:
-        """Move the bar to a number of epochs (a fit may have stopped early) and change the text in front of it."""
+    def reach(self, completed: int, description: str, error: str | None = None) -> None:
+        """Move the bar to a number of epochs (a fit may have stopped early) and change the texts around it."""
         self._progress.update(self._task, completed=completed, description=description)
+        if error is not None:
+            self._progress.update(self._task, error=error)

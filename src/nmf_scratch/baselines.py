@@ -9,23 +9,79 @@ A factorisation that does not beat the bias model has learnt nothing about taste
 global mean and a good recommender is covered by "some users are generous, some films are good". All of them are fitted
 and asked in the caller's own ids, as `NMF` is, and an unknown id falls back to the part that is known.
 
-Reference: Koren, *Factor in the neighbors*, TKDD 4(1), 2010, section 2.1.
+For lists the bar is `Popularity`: everybody gets what most people rated. It is a high bar, because what is held out was
+mostly chosen from what is popular; and a low one for a shop, because nobody needs to be told.
+
+References: Koren, *Factor in the neighbors*, TKDD 4(1), 2010, section 2.1; Cremonesi, Koren & Turrin, *Performance of
+recommender algorithms on top-N recommendation tasks*, RecSys 2010 (popularity).
 """
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nmf_scratch._check import check_number
 from nmf_scratch._estimator import Estimator
-from nmf_scratch.data.pairs import encode
+from nmf_scratch.data.pairs import PairEncoder, encode
 from nmf_scratch.data.ratings import Ratings
 
+if TYPE_CHECKING:
+    import pandas as pd
 
-class BiasModel(Estimator):
+
+class _SameForAll:
+    """Recommending for models that rank items alike for everybody; users only differ in what they have seen."""
+
+    encoder_: PairEncoder
+    ratings_: Ratings
+    item_scores_: NDArray[np.float64]
+
+    def recommend(self, users: Any, n: int = 10, *, exclude_seen: bool = True) -> pd.DataFrame:
+        """Recommend the n items with the highest scores to each of several users.
+
+        Parameters
+        ----------
+        users : list-like of ids
+            Raw user ids; an unknown one has seen nothing.
+        n : int
+            Length of each list; fewer where the items run out.
+        exclude_seen : bool
+            Whether to leave out what the user has rated.
+
+        Returns
+        -------
+        DataFrame
+            Columns user, item and score (what items are ordered by, the same for all users); ties by item id.
+        """
+        import pandas as pd
+
+        check_number("n", n, minimum=1, integer=True)
+        order, view = np.argsort(-self.item_scores_, kind="stable"), self.ratings_.by_user
+        lists = []
+        for code in self.encoder_.users.transform(users):
+            seen = view.indices[view.indptr[code] : view.indptr[code + 1]] if exclude_seen and code >= 0 else order[:0]
+            best = order[: n + len(seen)]  # no more than these can be needed
+            lists.append(best[~np.isin(best, seen)][:n])
+        items = np.concatenate(lists)
+        of_user = np.repeat(np.asarray(users), [len(best) for best in lists])
+        table = {"user": of_user, "item": self.encoder_.items.classes_[items], "score": self.item_scores_[items]}
+        return pd.DataFrame(table)
+
+
+class Popularity(_SameForAll):
+    """The most rated items for everybody; it recommends and predicts no ratings."""
+
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Count the ratings of each item."""
+        self.encoder_, self.ratings_ = encode(X, y)
+        self.item_scores_ = self.ratings_.item_counts.astype(np.float64)
+        return self
+
+
+class BiasModel(_SameForAll, Estimator):
     """Global mean plus shrunk user and item offsets, equation (BL.1).
 
     The offsets minimise Σ (r − μ − b_u − c_i)² + reg_user Σ b_u² + reg_item Σ c_i², by alternating between the two
@@ -48,10 +104,12 @@ class BiasModel(Estimator):
         """Learn the offsets from (user, item) pairs and their ratings."""
         check_number("reg_user", self.reg_user, minimum=0.0)
         check_number("reg_item", self.reg_item, minimum=0.0)
-        self.encoder_, ratings = encode(X, y)
+        self.encoder_, self.ratings_ = encode(X, y)
+        ratings = self.ratings_
         self.mean_ = float(ratings.values.mean(dtype=np.float64))
         self.rating_scale_ = float(ratings.values.min()), float(ratings.values.max())
         self.user_offset_, self.item_offset_ = self._offsets(ratings, ratings.values - self.mean_)
+        self.item_scores_ = self.mean_ + self.item_offset_  # a user's own offset changes no order
         return self
 
     def _offsets(self, ratings: Ratings, centred: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -121,4 +179,7 @@ def most_rated(ratings: Ratings, n: int) -> NDArray[np.intp]:
 
 
 BASELINES = {"global mean": GlobalMean, "user mean": UserMean, "item mean": ItemMean, "bias model": BiasModel}
-"""Every baseline by the name that tables show."""
+"""Every baseline that predicts ratings, by the name that tables show."""
+
+RANKING_BASELINES = {"popularity": Popularity, "bias model": BiasModel}
+"""What lists are compared with."""

@@ -183,7 +183,8 @@ SCORES = {
 class TestScores:
     def test_means_over_folds_and_median_seconds(self):
         assert _common.summary(SCORES)["one"] == {
-            "rmse": 2.0, "rmse_std": 1.0, "mae": 0.5, "mae_std": 0.0,
+            "rmse": 2.0, "rmse_std": 1.0, "rmse_standard_error": 1 / np.sqrt(3),
+            "mae": 0.5, "mae_std": 0.0, "mae_standard_error": 0.0,
             "median_fit_seconds": 2.0, "median_predict_seconds": 0.2,
         }  # fmt: skip
 
@@ -191,8 +192,8 @@ class TestScores:
         table = _common.score_table(SCORES, "title")
         cells = [list(column.cells) for column in table.columns]
         assert cells[0] == ["one", "two"]
-        assert cells[1] == ["[bold]2.0000 ± 1.0000[/bold]", "4.0000 ± 0.0000"]
-        assert cells[2] == ["0.5000 ± 0.0000", "[bold]0.2000 ± 0.1000[/bold]"]
+        assert cells[1] == ["[bold]2.0000 ± 0.5774[/bold]", "4.0000 ± 0.0000"]
+        assert cells[2] == ["0.5000 ± 0.0000", "[bold]0.2000 ± 0.0577[/bold]"]
         assert cells[3] == ["2.00", "2.00"]
 
     def test_it_fits_a_narrow_terminal(self):

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from nmf_scratch import NMF, KFold, cross_validate, load_dataset
+from nmf_scratch import NMF, KFold, cross_validate, evaluate_ranking, load_dataset, summarise
 
 QUICK = ("-k", 2, "--folds", 3, "--max-iter", 2)
 NAMES = ["global mean", "user mean", "item mean", "bias model"]
@@ -44,7 +44,7 @@ def test_the_table_has_the_solver_beside_the_baselines_and_nothing_is_saved(cli,
     content = json.loads(cli("evaluate", "-d", shop, *QUICK, "--json").out)["mean"]
     for name, row in zip([*NAMES, "NMF, sgd, k = 2"], done.out.splitlines()[3:], strict=False):
         for metric in ("rmse", "mae"):
-            assert f"{content[name][metric]:.4f} ± {content[name][metric + '_std']:.4f}" in row
+            assert f"{content[name][metric]:.4f} ± {content[name][metric + '_standard_error']:.4f}" in row
         assert row.startswith(name)
     assert list(tmp_path.iterdir()) == []
 
@@ -65,3 +65,65 @@ def test_predefined_folds_of_movielens(cli, ml_100k):
     mean = {name: scores["rmse"] for name, scores in json.loads(done.out)["mean"].items()}
     assert mean["global mean"] == pytest.approx(1.1257, abs=5e-4)  # the published folds, not any five
     assert mean["NMF, sgd, k = 2"] < mean["item mean"]
+
+
+# Lists
+
+
+RANKED = ["popularity", "bias model", "NMF, sgd, k = 2"]
+
+
+def strictly(text):
+    def refuse(constant):
+        raise AssertionError(f"{constant} is not JSON")
+
+    return json.loads(text, parse_constant=refuse)
+
+
+def test_ranking_is_the_library_s_and_stands_beside_popularity_and_the_bias_model(cli, shop):
+    done = cli("evaluate", "--ranking", "-d", shop, *QUICK, "-n", 4, "--threshold", 3.5, "--seed", 4, "--json")
+    content = strictly(done.out)
+    assert (done.code, content["k"], content["threshold"]) == (0, 4, 3.5)
+    assert list(content["by_fold"]) == list(content["mean"]) == RANKED
+    model = NMF(2, solver="sgd", max_iter=2, random_state=4)
+    folds = KFold(3, shuffle=True, random_state=4)
+    expected = evaluate_ranking(model, load_dataset(shop), cv=folds, k=4, threshold=3.5)
+    for metric in ("precision", "recall", "ndcg", "map", "mrr", "hit_rate", "coverage", "novelty", "rmse", "n_users"):
+        assert content["by_fold"][RANKED[2]][metric] == expected[metric].tolist()
+    table = summarise(expected).set_index("metric")
+    assert content["mean"][RANKED[2]]["ndcg"] == table.loc["ndcg", "mean"]
+    assert content["mean"][RANKED[2]]["ndcg_standard_error"] == table.loc["ndcg", "standard_error"]
+    assert content["mean"]["popularity"]["rmse"] is None
+
+
+def test_the_ranking_table_has_a_row_per_metric(cli, shop):
+    shown = cli("evaluate", "--ranking", "-d", shop, *QUICK).out
+    content = strictly(cli("evaluate", "--ranking", "-d", shop, *QUICK, "--json").out)
+    assert "lists of 10" in shown.splitlines()[0]
+    assert all(name in shown.splitlines()[1] for name in RANKED)
+    (row,) = (line for line in shown.splitlines() if line.startswith("nDCG"))
+    for name in RANKED:
+        mean = content["mean"][name]
+        assert f"{mean['ndcg']:.4f} ± {mean['ndcg_standard_error']:.4f}" in row
+    assert content["threshold"] is None
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["-n", 4], "error: -n 4 concerns lists: add --ranking, or leave it out"),
+        (["--threshold", 4], "error: --threshold 4 concerns lists: add --ranking, or leave it out"),
+        (["--ranking", "-n", 0], "error: -n must be an integer >= 1, got 0"),
+        (["--ranking", "--threshold", 99], "error: no test rating reaches threshold=99: lower it"),
+        (["--loss", 1], "error: solver 'sgd' cannot minimise loss=1.0; these can: mu"),
+    ],
+)
+def test_options_that_cannot_be_end_in_one_line(cli, shop, options, message):
+    done = cli("evaluate", "-d", shop, *options)
+    assert (done.code, done.out) == (2, "")
+    assert done.err.splitlines()[-1].startswith(message)
+
+
+def test_the_loss_reaches_the_solver(cli, shop):
+    one, two = (cli("evaluate", "-d", shop, *QUICK, "-s", "mu", "--loss", loss, "--json") for loss in (1, 2))
+    assert digits(one.out)["NMF, mu, k = 2"] != digits(two.out)["NMF, mu, k = 2"]

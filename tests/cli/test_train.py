@@ -58,6 +58,7 @@ class TestRunFolder:
             for metric in ("rmse", "mae"):
                 assert mean[metric] == pytest.approx(np.mean(folds[metric]))
                 assert mean[f"{metric}_std"] == pytest.approx(np.std(folds[metric], ddof=1))
+                assert mean[f"{metric}_standard_error"] == pytest.approx(mean[f"{metric}_std"] / np.sqrt(3))
             assert mean["median_fit_seconds"] == sorted(folds["fit_seconds"])[1]
 
     def test_the_model_is_the_refit_on_all_ratings(self, run, demo):

@@ -31,7 +31,7 @@ def _options(
 
 def make_app() -> typer.Typer:
     """Put the commands together."""
-    from nmf_scratch.cli import compare, data, evaluate, export, recommend, train
+    from nmf_scratch.cli import compare, data, evaluate, export, recommend, train, tune
 
     app = typer.Typer(
         name="nmf-scratch",
@@ -43,6 +43,7 @@ def make_app() -> typer.Typer:
     app.command()(train.train)
     app.command()(evaluate.evaluate)
     app.command()(compare.compare)
+    app.command()(tune.tune)
     app.command()(recommend.recommend)
     app.command()(export.export)
     app.add_typer(data.app, name="data")

@@ -58,6 +58,9 @@ SolverOption = Annotated[str, typer.Option("--solver", "-s", help="Solver to tra
 RankOption = Annotated[int, typer.Option("--n-components", "-k", help="Number of latent factors.")]
 AlphaOption = Annotated[float | None, typer.Option(help="Penalty on the factors.", show_default="the solver's")]
 AlphaBiasOption = Annotated[float | None, typer.Option(help="Penalty on the biases.", show_default="the solver's")]
+LossOption = Annotated[
+    float, typer.Option(help="β of the β-divergence to minimise: 2 squared error, 1 Kullback-Leibler, 0 Itakura-Saito.")
+]
 MaxIterOption = Annotated[int | None, typer.Option(help="Number of epochs.", show_default="the solver's")]
 SeedOption = Annotated[int, typer.Option(help="Seed of everything that is random.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on stdout instead of a table.")]
@@ -180,7 +183,13 @@ def make_splitter(folds: str, dataset: Dataset, seed: int) -> Any:
 
 
 def make_model(
-    solver: str, n_components: int, alpha: float | None, alpha_bias: float | None, max_iter: int | None, seed: int
+    solver: str,
+    n_components: int,
+    alpha: float | None,
+    alpha_bias: float | None,
+    max_iter: int | None,
+    seed: int,
+    loss: float = 2.0,
 ) -> NMF:
     """Build the estimator that the options describe."""
     from nmf_scratch._check import check_choice, check_number
@@ -192,6 +201,7 @@ def make_model(
     model = NMF(
         n_components,
         solver=solver,
+        loss=loss,
         alpha="auto" if alpha is None else alpha,
         alpha_bias="auto" if alpha_bias is None else alpha_bias,
         max_iter="auto" if max_iter is None else max_iter,
@@ -232,13 +242,15 @@ def model_name(model: NMF) -> str:
 
 
 def summary(scores: dict[str, pd.DataFrame]) -> dict[str, dict[str, float]]:
-    """Mean and standard deviation over the folds, per model; of seconds the median, as the first fold compiles."""
+    """Mean, deviation and standard error over the folds; of seconds the median, as the first fold compiles."""
     return {
         name: {
             "rmse": float(table["rmse"].mean()),
             "rmse_std": float(table["rmse"].std(ddof=1)),
+            "rmse_standard_error": float(table["rmse"].std(ddof=1) / len(table) ** 0.5),
             "mae": float(table["mae"].mean()),
             "mae_std": float(table["mae"].std(ddof=1)),
+            "mae_standard_error": float(table["mae"].std(ddof=1) / len(table) ** 0.5),
             "median_fit_seconds": float(table["fit_seconds"].median()),
             "median_predict_seconds": float(table["predict_seconds"].median()),
         }
@@ -255,7 +267,7 @@ def new_table(title: str, **options: Any) -> Table:
 def score_table(scores: dict[str, pd.DataFrame], title: str) -> Table:
     """Build the table of models, the best number of each column in bold."""
     means = summary(scores)
-    table = new_table(title, caption="±: standard deviation over the folds; lower is better")
+    table = new_table(title, caption="±: standard error over the folds; lower is better")
     for column in ("model", "RMSE", "MAE", "fit, s"):
         table.add_column(column, justify="left" if column == "model" else "right")
     best = {metric: min(row[metric] for row in means.values()) for metric in ("rmse", "mae")}
@@ -266,7 +278,7 @@ def score_table(scores: dict[str, pd.DataFrame], title: str) -> Table:
 
 
 def _cell(row: dict[str, float], metric: str, best: float) -> str:
-    text = f"{row[metric]:.4f} ± {row[metric + '_std']:.4f}"
+    text = f"{row[metric]:.4f} ± {row[metric + '_standard_error']:.4f}"
     return f"[bold]{text}[/bold]" if row[metric] == best else text
 
 

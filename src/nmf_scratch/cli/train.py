@@ -47,6 +47,7 @@ from nmf_scratch.cli._common import (
     FoldsOption,
     ItemsOption,
     JsonOption,
+    LossOption,
     MaxIterOption,
     RankOption,
     RunsOption,
@@ -99,6 +100,7 @@ def train(
     seed: SeedOption = 0,
     alpha: AlphaOption = None,
     alpha_bias: AlphaBiasOption = None,
+    loss: LossOption = 2.0,
     max_iter: MaxIterOption = None,
     columns: ColumnsOption = None,
     separator: SeparatorOption = None,
@@ -112,7 +114,7 @@ def train(
 ) -> None:
     """Cross-validate a solver beside the baselines, refit it on all ratings, and save the run."""
     options = {name: value for name, value in locals().items() if name not in NO_PART_OF_A_RUN}
-    model = make_model(solver, n_components, alpha, alpha_bias, max_iter, seed)
+    model = make_model(solver, n_components, alpha, alpha_bias, max_iter, seed, loss)
     data = read_dataset(
         dataset, data_dir=data_dir, columns=columns, separator=separator, encoding=encoding, items=items
     )
