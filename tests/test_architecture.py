@@ -31,7 +31,7 @@ LAYERS = re.findall(
     metrics  training  baselines  initialisers  recommendation  interpretation  persistence
     _progress  fitted  model  evaluation  comparison  tuning  distributed
     plots.style  plots.*  plots  report
-    cli._common  cli.train  cli.*  cli  __init__  __main__
+    cli._complete  cli._common  cli.train  cli.*  cli  __init__  __main__
     """,
 )
 """From the ground up: a module imports only from those before it. A star stands for siblings, which never meet."""
