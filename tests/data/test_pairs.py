@@ -257,9 +257,11 @@ class TestRefused:
 
 class TestOtherTypes:
     def test_text_that_would_be_a_known_number_is_unknown_and_warned_about(self, expected):
-        with pytest.warns(UserWarning, match="user '10' was not seen in training, but 10 was: pass ids of the type"):
-            asked = expected.predict(np.array([["stranger", "a"], ["10", "a"]]))
-        np.testing.assert_array_equal(asked, expected.predict([(-1, "a"), (-2, "a")]))
+        with pytest.warns(UserWarning, match="user .10. was not seen in training, but 10 was: pass ids of") as told:
+            asked = expected.predict(np.array([["stranger", "a"], ["10", "a"], ["20", "a"]]))
+        assert len(told) == 1
+        assert told[0].filename == __file__
+        np.testing.assert_array_equal(asked, expected.predict([(-1, "a"), (-2, "a"), (-3, "a")]))
         with pytest.warns(UserWarning, match="user '10' was not seen in training, but 10 was"):
             expected.recommend("10")
 

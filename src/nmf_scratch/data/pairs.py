@@ -101,7 +101,7 @@ def _codes(side: str, encoder: LabelEncoder, ids: Any) -> NDArray[Any]:
         if twin is not None and encoder.transform([twin])[0] != UNKNOWN:
             warnings.warn(
                 f"{side} {label!r} was not seen in training, but {twin!r} was: pass ids of the type that fit was given",
-                stacklevel=4,
+                stacklevel=5,  # whoever called predict
             )
             break
     return codes
