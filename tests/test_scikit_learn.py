@@ -6,6 +6,7 @@ import pickle
 import warnings
 
 import joblib
+import numba
 import numpy as np
 import pandas as pd
 import pytest
@@ -30,6 +31,7 @@ from nmf_scratch import NMF, InputError, KFold, NotFittedError, cross_validate
 from nmf_scratch.solvers import SGD, CoordinateDescent
 
 RMSE = "neg_root_mean_squared_error"
+needs_numba = pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="100,000 ratings: minutes without Numba")
 FOLDS = KFold(3, shuffle=True, random_state=0)
 
 
@@ -125,6 +127,7 @@ def test_score_is_r_squared_of_constants_too(y):
 # --- searches and pipelines ------------------------------------------------------------------------------------------
 
 
+@needs_numba
 def test_scores_on_ml_100k_are_ours_on_the_same_folds(ml_100k):
     X, y = ml_100k.ratings[["user", "item"]], ml_100k.ratings["rating"]
     model = NMF(5, max_iter=6, random_state=0)
@@ -135,6 +138,7 @@ def test_scores_on_ml_100k_are_ours_on_the_same_folds(ml_100k):
     np.testing.assert_allclose(cross_val_score(model, X, y, cv=FOLDS), by_hand, rtol=1e-12)
 
 
+@needs_numba
 def test_a_grid_search_on_ml_100k_scores_as_we_do(ml_100k):
     X, y = ml_100k.ratings[["user", "item"]], ml_100k.ratings["rating"]
     grid = {"n_components": [2, 8]}
