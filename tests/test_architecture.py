@@ -31,7 +31,7 @@ LAYERS = re.findall(
     metrics  history  persistence  checkpoint  training  baselines  initialisers  recommendation  interpretation  saving
     _progress  fitted  model  export  evaluation  comparison  candidates  tuning  distributed
     plots.style  plots.*  plots  report
-    cli._common  cli._keeping  cli.train  cli.recommend  cli.*  cli  __init__  __main__
+    cli._complete  cli._common  cli._keeping  cli.train  cli.recommend  cli.*  cli  __init__  __main__
     """,
 )
 """From the ground up: a module imports only from those before it. A star stands for siblings, which never meet."""

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from nmf_scratch._version import __version__
 
 if TYPE_CHECKING:
-    from nmf_scratch._check import InputError
+    from nmf_scratch._check import InputError, NotFittedError
     from nmf_scratch.data.dataset import Dataset
     from nmf_scratch.data.encoder import LabelEncoder
     from nmf_scratch.data.movielens import load_dataset
@@ -32,6 +32,7 @@ _HOME = {
     "NMF": "model",
     "Dataset": "data.dataset",
     "InputError": "_check",
+    "NotFittedError": "_check",
     "KFold": "model_selection",
     "LabelEncoder": "data.encoder",
     "LeaveNOut": "holdouts",
@@ -54,6 +55,7 @@ __all__ = [
     "KFold",
     "LabelEncoder",
     "LeaveNOut",
+    "NotFittedError",
     "PredefinedSplit",
     "Ratings",
     "TimeOrderedSplit",

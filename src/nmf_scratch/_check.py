@@ -17,6 +17,13 @@ class InputError(ValueError):
     """A mistake in the caller's input; the message names the argument, its value and the remedy."""
 
 
+class NotFittedError(InputError, AttributeError):
+    """Something was asked of a model before `fit`.
+
+    Both a ValueError and an AttributeError, like scikit-learn's: ``hasattr(model, "W_")`` is false until then.
+    """
+
+
 def check_number(
     name: str,
     value: object,

@@ -40,10 +40,13 @@ class Estimator:
         raise TypeError(f"{type(self).__name__} must define predict")
 
     def score(self, X: Any, y: ArrayLike) -> float:
-        """Return R², the share of the variance of y that the predictions explain (1 at best)."""
-        truth = np.asarray(y, dtype=np.float64)
+        """Return R², the share of the variance of y that is explained: 1 at best; of a constant y, 1 or 0."""
+        truth = np.asarray(y, dtype=np.float64).ravel()
         errors = truth - self.predict(X)
-        return 1.0 - float(errors @ errors) / float(np.sum((truth - truth.mean()) ** 2))
+        unexplained, variance = float(errors @ errors), float(np.sum((truth - truth.mean()) ** 2))
+        if variance == 0:  # as scikit-learn's r2_score has it
+            return float(unexplained == 0)
+        return 1.0 - unexplained / variance
 
     def __repr__(self) -> str:
         defaults = self._signature()

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from nmf_scratch._check import InputError, check_number
+from nmf_scratch._check import InputError, NotFittedError, check_number
 from nmf_scratch._estimator import Estimator
 from nmf_scratch._random import RandomState
 from nmf_scratch.baselines import most_rated
@@ -114,7 +114,7 @@ class FittedModel(Estimator):
     def user_codes(self, users: Any) -> NDArray[Any]:
         """Return the row of each raw user id, shape (n,); −1 for one that was not seen in training."""
         self._check_fitted()
-        return _known(self._encoder.users.transform(users), self._ratings.user_counts)
+        return _known(self._encoder.user_codes(users), self._ratings.user_counts)
 
     def _lists(self, codes: NDArray[Any], n: int, exclude_seen: bool) -> tuple[NDArray[Any], NDArray[Any]]:
         """Item codes and scores of each user, shape (n_users, ≤ n); lists that end early are filled up with −1."""
@@ -168,13 +168,31 @@ class FittedModel(Estimator):
         self._check_fitted()
         return self._encoder.items.classes_
 
+    @property
+    def n_features_in_(self) -> int:
+        """Number of columns of X, for scikit-learn: 2, the user and the item."""
+        self._check_fitted()
+        return 2
+
+    @property
+    def feature_names_in_(self) -> NDArray[Any]:
+        """Names of the two columns, for scikit-learn; there are none if the model was not fitted to a DataFrame."""
+        self._check_fitted()
+        names = self._encoder.names
+        if names is None or not all(isinstance(name, str) for name in names):
+            raise AttributeError("feature_names_in_ exists only after fit was given a DataFrame with named columns")
+        return np.array(names, dtype=object)
+
     def _fitted_factors(self) -> Factors:
         self._check_fitted()
         return self._factors
 
     def _check_fitted(self) -> None:
         if not hasattr(self, "_factors"):
-            raise InputError(f"this {type(self).__name__} is not fitted yet: call fit first")
+            raise NotFittedError(f"this {type(self).__name__} is not fitted yet: call fit first")
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "_factors")
 
     def save(self, path: str | Path) -> None:
         """Write the fitted model to one .npz file: factors, id maps, training ratings, titles, parameters, history.

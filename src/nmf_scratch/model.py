@@ -189,9 +189,9 @@ class NMF(FittedModel):
 
         Parameters
         ----------
-        X : DataFrame, array_like, Dataset or Ratings
-            (user, item) pairs of shape (n, 2) in raw ids, or data that holds the ratings too. With a `Dataset` the
-            model also learns the titles.
+        X : DataFrame, array_like, Dataset, Ratings or sparse matrix
+            (user, item) pairs of shape (n, 2) in raw ids, or data that holds the ratings too: docs/your-own-data.md
+            lists the forms. With a `Dataset` the model also learns the titles.
         y : array_like of float, shape (n,)
             Ratings ≥ 0, where X does not hold them.
         checkpoint : str, Path or Checkpoint, optional

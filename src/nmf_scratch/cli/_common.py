@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from nmf_scratch._check import InputError
+from nmf_scratch.cli._complete import complete_dataset, complete_solver
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,6 +37,7 @@ DatasetOption = Annotated[
         "--dataset",
         "-d",
         help="A name from `nmf-scratch data list`, or a ratings file, folder or zip.",
+        autocompletion=complete_dataset,
         show_default="ml-100k, else demo",
     ),
 ]
@@ -54,7 +56,9 @@ SeparatorOption = Annotated[
     str | None, typer.Option(help="Separator of a ratings file, \\t for tab.", show_default="guessed")
 ]
 EncodingOption = Annotated[str, typer.Option(help="Encoding of a ratings file, e.g. latin-1.")]
-SolverOption = Annotated[str, typer.Option("--solver", "-s", help="Solver to train with.")]
+SolverOption = Annotated[
+    str, typer.Option("--solver", "-s", help="Solver to train with.", autocompletion=complete_solver)
+]
 RankOption = Annotated[int, typer.Option("--n-components", "-k", help="Number of latent factors.")]
 AlphaOption = Annotated[float | None, typer.Option(help="Penalty on the factors.", show_default="the solver's")]
 AlphaBiasOption = Annotated[float | None, typer.Option(help="Penalty on the biases.", show_default="the solver's")]

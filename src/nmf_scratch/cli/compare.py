@@ -31,6 +31,7 @@ from nmf_scratch.cli._common import (
     run_alone,
     stdout,
 )
+from nmf_scratch.cli._complete import complete_solver
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -50,7 +51,9 @@ _COLUMNS = {
 
 
 def compare(
-    solvers: Annotated[list[str] | None, typer.Argument(help="Solvers to compare.", show_default="all")] = None,
+    solvers: Annotated[
+        list[str] | None, typer.Argument(help="Solvers to compare.", show_default="all", autocompletion=complete_solver)
+    ] = None,
     dataset: DatasetOption = None,
     n_components: RankOption = 40,
     folds: FoldsOption = "5",

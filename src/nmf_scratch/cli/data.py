@@ -25,6 +25,7 @@ from nmf_scratch.cli._common import (
     run,
     stdout,
 )
+from nmf_scratch.cli._complete import complete_dataset
 
 if TYPE_CHECKING:
     from nmf_scratch.data.movielens import Source
@@ -64,7 +65,8 @@ def _licences(sources: Iterable[Source]) -> str:
 
 @app.command()
 def download(
-    name: Annotated[str, typer.Argument(help="A name from `nmf-scratch data list`.")], data_dir: DataDirOption = None
+    name: Annotated[str, typer.Argument(help="A name from `nmf-scratch data list`.", autocompletion=complete_dataset)],
+    data_dir: DataDirOption = None,
 ) -> None:
     """Download a dataset from GroupLens, check it, and unpack it."""
     from nmf_scratch.data.movielens import download as fetch

@@ -1,17 +1,25 @@
-"""From what callers pass (frames, arrays, their own ids) to encoded `Ratings`, and back.
+"""From what callers pass (frames, arrays, matrices, their own ids) to encoded `Ratings`, and back.
 
 Users and items are encoded separately, each column with its own dtype: an array that mixes integer users with text
 items would turn all ids into text, so such input is a DataFrame or an object array, whose columns stay apart here.
+
+A matrix of users × items is taken where it cannot be mistaken for a table of pairs, and where it says which cells were
+observed: a sparse matrix stores them, a dense one has NaN elsewhere. A dense matrix without NaN is refused: read as it
+stands, each zero in it would be a rating.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.sparse import issparse
 
 from nmf_scratch._check import InputError
 from nmf_scratch.data.dataset import Dataset
@@ -22,6 +30,16 @@ UNKNOWN = -1
 """Code of an id that was not seen in training."""
 
 
+NAMES = ("user", "item")
+"""The columns of a table of pairs."""
+
+MAX_TABLE_COLUMNS = 4
+"""User, item, rating and time; a wider array of floats is a matrix of users × items."""
+
+LOOKED_AT = 100
+"""How many unseen ids are examined for having the wrong type."""
+
+
 @dataclass(frozen=True)
 class PairEncoder:
     """The two id maps of a model: raw ids to codes, −1 for ids not seen in training.
@@ -30,81 +48,190 @@ class PairEncoder:
     ----------
     users, items : LabelEncoder
         Fitted encoders that map unseen ids to −1.
+    names : (str, str) or None
+        What the columns of the training table were called; they are found again by name, in any order.
     """
 
     users: LabelEncoder
     items: LabelEncoder
+    names: tuple[Any, Any] | None = field(default=None, kw_only=True)
 
     @classmethod
-    def fit(cls, X: Any) -> PairEncoder:
-        """Learn the ids of an (n, 2) table of users and items."""
-        users, items = columns_of(X)
-        return cls(LabelEncoder(unknown="code").fit(users), LabelEncoder(unknown="code").fit(items))
+    def fit_transform(cls, X: Any) -> tuple[PairEncoder, NDArray[Any], NDArray[Any]]:
+        """Learn the ids of an (n, 2) table of users and items; return the encoder and both columns of codes."""
+        X = as_table(X)
+        encoders = LabelEncoder(unknown="code"), LabelEncoder(unknown="code")
+        codes = []
+        for name, encoder, ids in zip(NAMES, encoders, columns_of(X), strict=True):
+            with _naming(name):
+                codes.append(encoder.fit_transform(ids))
+        return cls(*encoders, names=_names_of(X)), codes[0], codes[1]
 
     def transform(self, X: Any) -> tuple[NDArray[Any], NDArray[Any]]:
         """Return the codes of users and items, each of shape (n,); −1 where unseen."""
-        users, items = columns_of(X)
-        return self.users.transform(users), self.items.transform(items)
+        users, items = columns_of(X, self.names)
+        return self.user_codes(users), self.item_codes(items)
+
+    def user_codes(self, ids: Any) -> NDArray[Any]:
+        """Return the codes of raw user ids, shape (n,); −1 where unseen, with a warning if the type is to blame."""
+        return _codes("user", self.users, ids)
+
+    def item_codes(self, ids: Any) -> NDArray[Any]:
+        """Return the codes of raw item ids, shape (n,); −1 where unseen, with a warning if the type is to blame."""
+        return _codes("item", self.items, ids)
 
 
-def columns_of(X: Any) -> tuple[Any, Any]:
+@contextmanager
+def _naming(side: str) -> Iterator[None]:
+    """Say which column an error of the encoder is about."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{side} ids: {error}") from None
+
+
+def _codes(side: str, encoder: LabelEncoder, ids: Any) -> NDArray[Any]:
+    with _naming(side):
+        codes = encoder.transform(ids)
+    unseen = np.flatnonzero(codes == UNKNOWN)[:LOOKED_AT]
+    column = getattr(ids, "iloc", ids)
+    for label in (column[place] for place in unseen):
+        label = label.item() if isinstance(label, np.generic) else label
+        twin = _other_type(label, encoder.classes_)
+        if twin is not None and encoder.transform([twin])[0] != UNKNOWN:
+            warnings.warn(
+                f"{side} {label!r} was not seen in training, but {twin!r} was: pass ids of the type that fit was given",
+                stacklevel=5,  # whoever called predict
+            )
+            break
+    return codes
+
+
+def _other_type(label: Any, known: NDArray[Any]) -> Any:
+    """Return a text as the number, or a number as the text, that the known ids would have; None where they agree."""
+    if isinstance(label, str) and known.dtype.kind in "iuf":
+        try:
+            return known.dtype.type(label).item()
+        except (ValueError, OverflowError):
+            return None
+    return str(label) if isinstance(label, (int, float)) and len(known) and isinstance(known[0], str) else None
+
+
+def as_table(X: Any) -> Any:
+    """Return `Dataset`, `Ratings`, and tables of other libraries (polars, pyarrow) as a frame; others as they are."""
+    if isinstance(X, Dataset):
+        return X.ratings
+    if isinstance(X, Ratings):
+        return pd.DataFrame({"user": X.users, "item": X.items, "rating": X.values})
+    return X.to_pandas() if hasattr(X, "to_pandas") else X
+
+
+def _names_of(X: Any) -> tuple[Any, Any] | None:
+    if not isinstance(X, pd.DataFrame) or set(NAMES) <= set(X.columns):
+        return NAMES if isinstance(X, pd.DataFrame) else None
+    first, second = X.columns
+    return first, second
+
+
+def columns_of(X: Any, names: tuple[Any, Any] | None = None) -> tuple[Any, Any]:
     """Take the user and the item column out of an (n, 2) table.
 
     Parameters
     ----------
     X : DataFrame or array_like
         A frame with columns named "user" and "item", or any table of exactly two columns, users first.
+    names : (str, str), optional
+        Other names that the columns may have.
 
     Raises
     ------
     InputError
         If the table has neither.
     """
+    X = as_table(X)
     if isinstance(X, pd.DataFrame):
-        if {"user", "item"} <= set(X.columns):
-            return X["user"], X["item"]
+        for user, item in (names or NAMES, NAMES):
+            if {user, item} <= set(X.columns):
+                return _narrow(X[user]), _narrow(X[item])
         if X.shape[1] == 2:
-            return X.iloc[:, 0], X.iloc[:, 1]
+            return _narrow(X.iloc[:, 0]), _narrow(X.iloc[:, 1])
         raise InputError(f"X must have columns 'user' and 'item', or two columns in that order; got {list(X.columns)}")
     array = X if isinstance(X, np.ndarray) else _as_array(X)
     if array.ndim != 2 or array.shape[1] != 2:
         raise InputError(f"X must be a table of (user, item) pairs of shape (n, 2), got shape {array.shape}")
-    users, items = array[:, 0], array[:, 1]
-    return (users, items) if array.dtype != object else (_narrow(users), _narrow(items))
+    return _narrow(array[:, 0]), _narrow(array[:, 1])
 
 
 def _as_array(X: Any) -> NDArray[Any]:
     """Read a list of pairs without letting NumPy turn integers into text where one column is text."""
+    if issparse(X):
+        raise InputError("X is a sparse matrix where (user, item) pairs are needed: pass an (n, 2) table")
     plain = np.asarray(X)
+    if plain.size == 0 and plain.ndim == 1:
+        return np.empty((0, 2), dtype=np.int64)  # no pairs
     return plain if plain.dtype.kind in "iuf" else np.asarray(X, dtype=object)
 
 
-def _narrow(column: NDArray[Any]) -> NDArray[Any]:
+def _narrow(column: Any) -> Any:
     """Give an object column its own dtype back: integers in an object array are still integers."""
-    kind = pd.api.types.infer_dtype(column, skipna=False)
-    return column.astype(np.int64) if kind == "integer" else column
+    if column.ndim != 1:
+        raise InputError(f"X has several columns named {column.columns[0]!r}: rename all but one")
+    if column.dtype != object or pd.api.types.infer_dtype(column, skipna=False) != "integer":
+        return column
+    return pd.Series(column).infer_objects()
 
 
 def values_of(y: Any, length: int) -> NDArray[np.float32]:
-    """Take the ratings as float32, shape (length,); refuse what is not a number."""
+    """Take the ratings as float32, shape (length,), from a list, an array or a column; refuse what is not a number."""
     try:
-        values = np.asarray(y, dtype=np.float64)
+        with warnings.catch_warnings(category=np.exceptions.ComplexWarning, action="error"):
+            values = np.asarray(y, dtype=np.float64)
+    except np.exceptions.ComplexWarning:
+        raise InputError("y must hold real numbers. Complex data not supported: pass y.real") from None
     except (TypeError, ValueError):
-        raise InputError(f"y must hold numbers, got {type(y).__name__} with text or missing values") from None
-    if values.shape != (length,):
+        raise InputError(f"y must hold numbers, got {_first_text(y)}: convert or drop it") from None
+    if values.shape not in ((length,), (length, 1)):
         raise InputError(f"y must hold one rating per row of X, shape ({length},); got shape {values.shape}")
-    return values.astype(np.float32)
+    return values.astype(np.float32).ravel()
+
+
+def _first_text(y: Any) -> str:
+    """Say which rating is no number, and where."""
+    column = pd.Series(np.asarray(y, dtype=object).ravel())
+    where = int(np.argmax(pd.to_numeric(column, errors="coerce").isna()))
+    return f"{column.iloc[where]!r} at position {where}"
 
 
 def split_table(X: Any, y: Any) -> tuple[Any, Any]:
-    """Separate pairs and ratings when both came in one table: a `Dataset`, or a frame with a "rating" column."""
-    if isinstance(X, Dataset):
-        X = X.ratings
-    if y is None and isinstance(X, pd.DataFrame) and {"user", "item", "rating"} <= set(X.columns):
+    """Separate pairs and ratings when both came in one: a `Dataset`, a frame with a "rating" column, a matrix."""
+    if y is not None:
+        return X, y
+    X = as_table(_from_matrix(X))
+    if isinstance(X, pd.DataFrame) and {"user", "item", "rating"} <= set(X.columns):
         return X[["user", "item"]], X["rating"]
-    if y is None:
-        raise InputError("y is missing: pass the ratings, or a frame with columns user, item and rating")
-    return X, y
+    raise InputError(
+        "y is missing: pass the ratings, or a frame with columns user, item and rating; "
+        "a matrix of users × items with NaN where nothing was rated goes through Ratings.from_dense(X)"
+    )
+
+
+def _from_matrix(X: Any) -> Any:
+    """Read a matrix of users × items as what was observed in it; anything else is returned as it is."""
+    if issparse(X):
+        return Ratings.from_sparse(X)
+    if isinstance(X, pd.DataFrame) and X.columns.name is not None:  # pivot names what runs across; other tables do not
+        cells = X.to_numpy(dtype=np.float64, na_value=np.nan)
+        rows, columns = np.nonzero(~np.isnan(cells))
+        return pd.DataFrame({"user": X.index[rows], "item": X.columns[columns], "rating": cells[rows, columns]})
+    is_matrix = isinstance(X, np.ndarray) and X.ndim == 2 and X.shape[1] > MAX_TABLE_COLUMNS and X.dtype.kind == "f"
+    if not is_matrix:
+        return X
+    if not np.isnan(X).any():
+        raise InputError(
+            f"X is a full matrix of shape {X.shape}, in which every 0 would be a rating: put NaN where nothing was "
+            "rated, or pass Ratings.from_dense(X) if every cell was"
+        )
+    return Ratings.from_dense(X)
 
 
 def encode(X: Any, y: Any = None) -> tuple[PairEncoder, Ratings]:
@@ -112,9 +239,9 @@ def encode(X: Any, y: Any = None) -> tuple[PairEncoder, Ratings]:
 
     Parameters
     ----------
-    X : Dataset, Ratings, DataFrame or array_like
-        (user, item) pairs, with the ratings too where `y` is left out. `Ratings` are taken as they are: their codes
-        are the ids.
+    X : DataFrame, array_like, Dataset, Ratings or sparse matrix
+        (user, item) pairs, with the ratings too where `y` is left out. `Ratings` and matrices are taken as they are:
+        the positions of rows and columns are the ids.
     y : array_like of float, shape (n,), optional
         Ratings.
 
@@ -123,15 +250,16 @@ def encode(X: Any, y: Any = None) -> tuple[PairEncoder, Ratings]:
     encoder : PairEncoder
     ratings : Ratings
     """
+    if y is not None and (issparse(X) or isinstance(X, Ratings)):
+        raise InputError(f"X is a {type(X).__name__}, sparse with ratings of its own: leave y out")
+    X = _from_matrix(X) if y is None else X
     if isinstance(X, Ratings):
         ids = (np.arange(X.n_users), np.arange(X.n_items))
         return PairEncoder(*(LabelEncoder(unknown="code").fit(codes) for codes in ids)), X
     X, y = split_table(X, y)
-    if len(X) == 0:
+    encoder, users, items = PairEncoder.fit_transform(X)
+    if len(users) == 0:
         raise InputError("X is empty: pass at least one rating")
-    encoder = PairEncoder(LabelEncoder(unknown="code"), LabelEncoder(unknown="code"))
-    user_ids, item_ids = columns_of(X)
-    users, items = encoder.users.fit_transform(user_ids), encoder.items.fit_transform(item_ids)
     values = values_of(y, len(users))
     n_users, n_items = len(encoder.users.classes_), len(encoder.items.classes_)
     return encoder, Ratings.from_arrays(users, items, values, n_users=n_users, n_items=n_items, copy=False)

@@ -222,10 +222,8 @@ def _check_codes(name: str, codes: ArrayLike, n_codes: int | None, length: int) 
 def _check_values(values: NDArray[np.float32]) -> None:
     if not (values.min() >= 0 and values.max() < np.inf):  # NaN is neither; no arrays of flags unless needed
         where = int(np.argmin(np.isfinite(values) & (values >= 0)))
-        raise InputError(
-            f"ratings must be finite and not negative, got {values[where]} at position {where}; "
-            "shift the scale so that its lowest rating is 0 or more"
-        )
+        remedy = "shift the scale so that its lowest rating is 0 or more" if values[where] < 0 else "drop such rows"
+        raise InputError(f"ratings must be finite and not negative, got {values[where]} at position {where}; {remedy}")
 
 
 def _sorted(users: NDArray[Any], items: NDArray[Any], values: NDArray[Any], n_users: int, n_items: int) -> Triples:
