@@ -21,15 +21,18 @@ from nmf_scratch._random import RandomState
 from nmf_scratch._version import __version__
 from nmf_scratch.baselines import most_rated
 from nmf_scratch.data.encoder import LabelEncoder
-from nmf_scratch.data.pairs import UNKNOWN, PairEncoder
-from nmf_scratch.data.ratings import Ratings
+from nmf_scratch.data.pairs import UNKNOWN, PairEncoder, columns_of
+from nmf_scratch.data.ratings import Compressed, Ratings
 from nmf_scratch.factors import Factors
+from nmf_scratch.folding import FoldedUser
 from nmf_scratch.persistence import load_arrays, save_arrays, storable
 from nmf_scratch.recommendation import NONE, top_n
 from nmf_scratch.solvers import SOLVERS
 from nmf_scratch.training import EpochRecord, TrainingHistory
 
 UNKNOWN_POLICIES = ("bias", "mean", "raise")
+
+OBJECT = np.dtype(object)
 
 SAVED_NUMBERS = (
     "alpha_",
@@ -67,6 +70,7 @@ class FittedModel(Estimator):
         Parameters
         ----------
         X : DataFrame or array_like, shape (n, 2)
+            In the place of a user id there may be a `FoldedUser`.
 
         Returns
         -------
@@ -79,12 +83,16 @@ class FittedModel(Estimator):
             If an id is unknown and the policy is "raise", or X is not a table of pairs.
         """
         self._check_fitted()
-        users, items = self._encoder.transform(X)
-        users, items = _known(users, self._ratings.user_counts), _known(items, self._ratings.item_counts)
+        user_ids, item_ids = columns_of(X)
+        (users, folded), items = self._codes_of(user_ids), self.item_codes(item_ids)
         unknown = (users == UNKNOWN) | (items == UNKNOWN)
         if self.unknown == "raise" and unknown.any():
             raise InputError(f"{unknown.sum()} pairs have an id that was not seen in training (unknown='raise')")
-        predictions = self._factors.with_average_rows(self._ratings).predict(users, items)
+        factors = self._factors.with_average_rows(self._ratings)
+        if folded:  # their codes follow on the others; the average row stays the last
+            W = np.vstack([factors.W[:UNKNOWN], *(user.row for user in folded), factors.W[UNKNOWN]])
+            factors = Factors(W, factors.H, factors.biases)
+        predictions = factors.predict(users, items)
         if self.unknown == "mean":
             predictions[unknown] = self.mean_rating_
         return np.clip(predictions, *self.rating_scale_)
@@ -94,7 +102,7 @@ class FittedModel(Estimator):
 
         Parameters
         ----------
-        user : id, or list-like of ids
+        user : id, FoldedUser, or list-like of them
             Raw user ids. A user not seen in training gets the most rated items (or an error with
             ``unknown="raise"``).
         n : int
@@ -118,13 +126,13 @@ class FittedModel(Estimator):
         if not pd.api.types.is_list_like(user):
             return self.recommend([user], n, exclude_seen=exclude_seen).drop(columns="user")
         users = list(user)
-        codes = self.user_codes(users)
+        codes, folded = self._codes_of(users)
         if self.unknown == "raise" and (codes == UNKNOWN).any():
             raise InputError(f"user {users[int(np.argmin(codes))]!r} was not seen in training (unknown='raise')")
-        items, scores = self._lists(codes, n, exclude_seen)
+        items, scores = self._lists(codes, folded, n, exclude_seen)
         listed = items != NONE
         table = self._table(items[listed], scores[listed])
-        table.insert(0, "user", np.repeat(_as_column(users), listed.sum(axis=1)))
+        table.insert(0, "user", np.repeat(as_column(users), listed.sum(axis=1)))
         return table
 
     def user_codes(self, users: Any) -> NDArray[Any]:
@@ -132,11 +140,31 @@ class FittedModel(Estimator):
         self._check_fitted()
         return _known(self._encoder.users.transform(users), self._ratings.user_counts)
 
-    def _lists(self, codes: NDArray[Any], n: int, exclude_seen: bool) -> tuple[NDArray[Any], NDArray[Any]]:
+    def item_codes(self, items: Any) -> NDArray[Any]:
+        """Return the row of each raw item id, shape (n,); −1 for one that was not seen in training."""
+        self._check_fitted()
+        return _known(self._encoder.items.transform(items), self._ratings.item_counts)
+
+    def _codes_of(self, users: Any) -> tuple[NDArray[Any], list[FoldedUser]]:
+        """Return codes of raw ids and folded-in users, and the latter; theirs count on from the number of users."""
+        given = as_column(users) if getattr(users, "dtype", OBJECT) == OBJECT else ()
+        is_folded = np.array([isinstance(user, FoldedUser) for user in given], dtype=bool)
+        if not is_folded.any():
+            return self.user_codes(users), []
+        folded, codes = list(given[is_folded]), np.full(len(given), UNKNOWN)
+        if not is_folded.all():
+            codes[~is_folded] = self.user_codes(list(given[~is_folded]))
+        is_known = [user.known for user in folded]
+        codes[is_folded] = np.where(is_known, len(self._factors.W) + np.arange(len(folded)), UNKNOWN)
+        return codes, folded
+
+    def _lists(
+        self, codes: NDArray[Any], folded: list[FoldedUser], n: int, exclude_seen: bool
+    ) -> tuple[NDArray[Any], NDArray[Any]]:
         """Item codes and scores of each user, shape (n_users, ≤ n); lists that end early are filled up with −1."""
-        rows = codes if exclude_seen else np.full_like(codes, UNKNOWN)
+        W, seen, rows = self._audience(codes, folded)
         items, scores = top_n(
-            self._factors.W[codes], self._factors.H, n, seen=self._ratings.by_user, rows=rows,
+            W, self._factors.H, n, seen=seen, rows=rows if exclude_seen else np.full_like(rows, UNKNOWN),
             # An item without ratings has no factors of its own and is never recommended.
             allowed=self._ratings.item_counts > 0, n_threads=self.n_threads,
         )  # fmt: skip
@@ -145,6 +173,22 @@ class FittedModel(Estimator):
             average = self._factors.with_average_rows(self._ratings).W[UNKNOWN]
             items[strangers], scores[strangers] = popular, self._factors.H[popular] @ average
         return items, scores
+
+    def _audience(self, codes: NDArray[Any], folded: list[FoldedUser]) -> tuple[NDArray[Any], Compressed, NDArray[Any]]:
+        """Return each user's factors, the items that users have seen, and each user's row among those."""
+        W, seen = self._factors.W, self._ratings.by_user
+        if not folded:
+            return W[codes], seen, codes
+        # Only the rows that are asked for are gathered: there may be millions of others.
+        parts = [
+            folded[code - len(W)].codes if code >= len(W) else seen.indices[seen.indptr[code] : seen.indptr[code + 1]]
+            for code in codes
+        ]
+        rows = [folded[code - len(W)].row if code >= len(W) else W[code] for code in codes]
+        indptr = np.concatenate([[0], np.cumsum([len(part) for part in parts])])
+        indices = np.concatenate(parts)
+        gathered = Compressed(indptr, indices, np.ones(len(indices), np.float32))
+        return np.array(rows), gathered, np.where(codes == UNKNOWN, UNKNOWN, np.arange(len(codes)))
 
     def _table(self, items: NDArray[Any], scores: NDArray[Any]) -> pd.DataFrame:
         table = pd.DataFrame({"item": self.item_ids_[items], "score": scores.astype(np.float64)})
@@ -245,8 +289,8 @@ class FittedModel(Estimator):
         return model
 
 
-def _as_column(ids: list[Any]) -> NDArray[Any]:
-    """Ids as an array in which mixed types keep their own."""
+def as_column(ids: Any) -> NDArray[Any]:
+    """Return ids as an array in which mixed types keep their own."""
     column = np.empty(len(ids), dtype=object)
     column[:] = ids
     return column
