@@ -1,4 +1,4 @@
-"""What a fitted factorisation can be asked, in the caller's own ids: predict, recommend, save, load.
+"""What a fitted factorisation can be asked, in the caller's own ids: predict, save, load.
 
 A row that was not seen in training has no factors. With the policy "bias" it is answered for by the *average row*: the
 mean of all trained rows of its side. Since r̂ is linear in each row, that is exactly the mean of the predictions over
@@ -15,18 +15,16 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from nmf_scratch._check import InputError, check_number
+from nmf_scratch._check import InputError
 from nmf_scratch._estimator import Estimator
 from nmf_scratch._random import RandomState
 from nmf_scratch._version import __version__
-from nmf_scratch.baselines import most_rated
 from nmf_scratch.data.encoder import LabelEncoder
 from nmf_scratch.data.pairs import UNKNOWN, PairEncoder, columns_of
-from nmf_scratch.data.ratings import Compressed, Ratings
+from nmf_scratch.data.ratings import Ratings
 from nmf_scratch.factors import Factors
 from nmf_scratch.folding import FoldedUser
 from nmf_scratch.persistence import load_arrays, save_arrays, storable
-from nmf_scratch.recommendation import NONE, top_n
 from nmf_scratch.solvers import SOLVERS
 from nmf_scratch.training import EpochRecord, TrainingHistory
 
@@ -48,7 +46,7 @@ SAVED_NUMBERS = (
 
 
 class FittedModel(Estimator):
-    """The asking side of `NMF`; `NMF.fit` sets what it reads."""
+    """What the other sides of `NMF` build on; `NMF.fit` sets what it reads."""
 
     n_components: int
     biases: bool
@@ -97,44 +95,6 @@ class FittedModel(Estimator):
             predictions[unknown] = self.mean_rating_
         return np.clip(predictions, *self.rating_scale_)
 
-    def recommend(self, user: Any, n: int = 10, *, exclude_seen: bool = True) -> pd.DataFrame:
-        """Recommend the n items with the highest scores.
-
-        Parameters
-        ----------
-        user : id, FoldedUser, or list-like of them
-            Raw user ids. A user not seen in training gets the most rated items (or an error with
-            ``unknown="raise"``).
-        n : int
-            Length of each list; fewer where the items run out.
-        exclude_seen : bool
-            Whether to leave out what the user has rated.
-
-        Returns
-        -------
-        DataFrame
-            Columns item, score (predicted rating, unclipped) and, where known, title; a first column user for a list
-            of users. Best first; ties by item id.
-
-        Raises
-        ------
-        InputError
-            If n is not a positive integer, or a user is unknown and the policy is "raise".
-        """
-        self._check_fitted()
-        check_number("n", n, minimum=1, integer=True)
-        if not pd.api.types.is_list_like(user):
-            return self.recommend([user], n, exclude_seen=exclude_seen).drop(columns="user")
-        users = list(user)
-        codes, folded = self._codes_of(users)
-        if self.unknown == "raise" and (codes == UNKNOWN).any():
-            raise InputError(f"user {users[int(np.argmin(codes))]!r} was not seen in training (unknown='raise')")
-        items, scores = self._lists(codes, folded, n, exclude_seen)
-        listed = items != NONE
-        table = self._table(items[listed], scores[listed])
-        table.insert(0, "user", np.repeat(as_column(users), listed.sum(axis=1)))
-        return table
-
     def user_codes(self, users: Any) -> NDArray[Any]:
         """Return the row of each raw user id, shape (n,); −1 for one that was not seen in training."""
         self._check_fitted()
@@ -157,44 +117,6 @@ class FittedModel(Estimator):
         is_known = [user.known for user in folded]
         codes[is_folded] = np.where(is_known, len(self._factors.W) + np.arange(len(folded)), UNKNOWN)
         return codes, folded
-
-    def _lists(
-        self, codes: NDArray[Any], folded: list[FoldedUser], n: int, exclude_seen: bool
-    ) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Item codes and scores of each user, shape (n_users, ≤ n); lists that end early are filled up with −1."""
-        W, seen, rows = self._audience(codes, folded)
-        items, scores = top_n(
-            W, self._factors.H, n, seen=seen, rows=rows if exclude_seen else np.full_like(rows, UNKNOWN),
-            # An item without ratings has no factors of its own and is never recommended.
-            allowed=self._ratings.item_counts > 0, n_threads=self.n_threads,
-        )  # fmt: skip
-        if (strangers := codes == UNKNOWN).any():
-            popular = most_rated(self._ratings, items.shape[1])
-            average = self._factors.with_average_rows(self._ratings).W[UNKNOWN]
-            items[strangers], scores[strangers] = popular, self._factors.H[popular] @ average
-        return items, scores
-
-    def _audience(self, codes: NDArray[Any], folded: list[FoldedUser]) -> tuple[NDArray[Any], Compressed, NDArray[Any]]:
-        """Return each user's factors, the items that users have seen, and each user's row among those."""
-        W, seen = self._factors.W, self._ratings.by_user
-        if not folded:
-            return W[codes], seen, codes
-        # Only the rows that are asked for are gathered: there may be millions of others.
-        parts = [
-            folded[code - len(W)].codes if code >= len(W) else seen.indices[seen.indptr[code] : seen.indptr[code + 1]]
-            for code in codes
-        ]
-        rows = [folded[code - len(W)].row if code >= len(W) else W[code] for code in codes]
-        indptr = np.concatenate([[0], np.cumsum([len(part) for part in parts])])
-        indices = np.concatenate(parts)
-        gathered = Compressed(indptr, indices, np.ones(len(indices), np.float32))
-        return np.array(rows), gathered, np.where(codes == UNKNOWN, UNKNOWN, np.arange(len(codes)))
-
-    def _table(self, items: NDArray[Any], scores: NDArray[Any]) -> pd.DataFrame:
-        table = pd.DataFrame({"item": self.item_ids_[items], "score": scores.astype(np.float64)})
-        if self.items_ is not None and "title" in self.items_:
-            table["title"] = self.items_["title"].to_numpy()[items]
-        return table
 
     @property
     def W_(self) -> NDArray[Any]:

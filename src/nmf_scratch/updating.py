@@ -20,8 +20,9 @@ from nmf_scratch.data.encoder import LabelEncoder
 from nmf_scratch.data.pairs import UNKNOWN, columns_of, split_table, values_of
 from nmf_scratch.data.ratings import Compressed, Ratings
 from nmf_scratch.factors import BIAS_LEVEL, Factors
-from nmf_scratch.fitted import FittedModel, as_column
+from nmf_scratch.fitted import as_column
 from nmf_scratch.folding import FoldedUser, RowSolver
+from nmf_scratch.listing import ListingModel
 from nmf_scratch.objective import Objective
 
 Strength = float | tuple[float, float] | str
@@ -30,7 +31,7 @@ SHOWN = 3
 """A warning shows at most this many ids."""
 
 
-class UpdatableModel(FittedModel):
+class UpdatableModel(ListingModel):
     """The side of `NMF` that learns after `fit`."""
 
     alpha_: Strength
