@@ -28,15 +28,16 @@ from nmf_scratch.fitted import UNKNOWN_POLICIES
 from nmf_scratch.folding import with_best_rows
 from nmf_scratch.initialisers import INITIALISERS, own_start
 from nmf_scratch.objective import Objective
+from nmf_scratch.reading import ReadableModel
 from nmf_scratch.solvers import SOLVERS, Solver
 from nmf_scratch.training import Callback, FitResult, Monitor, Stopping, fit_factors
-from nmf_scratch.updating import Strength, UpdatableModel
+from nmf_scratch.updating import Strength
 
 MAX_COMPONENTS = 10_000
 """More factors than this is a mistake: a slip of the keyboard would fill the memory."""
 
 
-class NMF(UpdatableModel):
+class NMF(ReadableModel):
     """Non-negative matrix factorisation of observed ratings, r̂ = b_u + c_i + w_u · h_i with all parts ≥ 0.
 
     Parameters
