@@ -5,6 +5,8 @@ import pandas as pd
 import pytest
 
 from nmf_scratch import NMF, InputError
+from nmf_scratch.data.dataset import Dataset
+from nmf_scratch.metrics import rmse
 from nmf_scratch.solvers import SOLVERS
 
 RNG = np.random.default_rng(0)
@@ -159,3 +161,70 @@ class TestFoldIn:
     def test_before_fitting_it_is_refused(self):
         with pytest.raises(InputError, match="not fitted yet"):
             NMF().fold_in([(1, 2)])
+
+
+class TestPartialFit:
+    def test_before_fit_it_is_fit(self, model):
+        np.testing.assert_array_equal(NMF(3, solver="als", random_state=0).partial_fit(FRAME).W_, model.W_)
+
+    def test_new_ids_take_their_sorted_place_and_others_keep_their_rows(self):
+        fitted = NMF(3, solver="als", random_state=0).fit(FRAME)
+        before = {user: row.copy() for user, row in zip(fitted.user_ids_, fitted.W_, strict=True)}
+        items = {item: row.copy() for item, row in zip(fitted.item_ids_, fitted.H_, strict=True)}
+        new = [("aaa", 103), ("aaa", 50), ("u07", 103), ("a name longer than others", 104)]
+        assert fitted.partial_fit(new, [5, 4, 1, 3]) is fitted
+        assert fitted.user_ids_.tolist() == sorted([*before, "aaa", "a name longer than others"])
+        assert fitted.item_ids_.tolist() == sorted([*items, 50])
+        assert fitted.item_ids_.dtype == np.int64
+        for ids, rows, old, touched in (
+            (fitted.user_ids_, fitted.W_, before, {"u07"}),
+            (fitted.item_ids_, fitted.H_, items, {103, 104}),
+        ):
+            changed = {i for i, row in zip(ids.tolist(), rows, strict=True) if i in old and (row != old[i]).any()}
+            assert changed <= touched
+            assert changed
+        assert len(fitted.recommend("aaa", n=50)) == 19 - 2
+        np.testing.assert_allclose(
+            fitted.fold_in([(103, 5), (50, 4)]).row[:3], fitted.W_[list(fitted.user_ids_).index("aaa")], atol=1e-4
+        )
+
+    def test_a_second_opinion_replaces_the_first(self):
+        fitted = NMF(3, solver="als", random_state=0).fit(FRAME)
+        n, (user, item) = len(fitted._ratings), FRAME[["user", "item"]].iloc[0]
+        before = fitted.predict([(user, item)])[0]
+        opposite = 0.5 if before > 2.5 else 5.0
+        fitted.partial_fit([(user, item)], [opposite])
+        assert len(fitted._ratings) == n
+        assert abs(fitted.predict([(user, item)])[0] - opposite) < abs(before - opposite)
+
+    def test_titles_move_along_and_new_ones_are_learnt(self):
+        table = pd.DataFrame({"item": range(100, 118), "title": [f"Film {n}" for n in range(18)]})
+        fitted = NMF(2, random_state=0).fit(Dataset(name="x", ratings=FRAME, items=table))
+        more = pd.DataFrame({"user": ["u01", "u02"], "item": [7, 107], "rating": [3.0, 4.0]})
+        fitted.partial_fit(Dataset(name="x", ratings=more, items=pd.DataFrame({"item": [7], "title": ["Seven"]})))
+        titles = dict(zip(fitted.item_ids_.tolist(), fitted.items_["title"], strict=True))
+        assert titles == {7: "Seven", **{100 + n: f"Film {n}" for n in range(18)}}
+        fitted.partial_fit([("u01", 8)], [2.0])
+        assert fitted.recommend("u02", n=30).set_index("item")["title"][115] == "Film 15"
+
+    def test_what_is_refused_changes_nothing(self):
+        fitted = NMF(2, rating_scale=(0.5, 5), random_state=0).fit(FRAME)
+        before = fitted.predict(FRAME[["user", "item"]])
+        for pairs, ratings, message in (
+            ([("u01", "tea")], [3], "labels must be sortable"),
+            (pd.DataFrame({"user": ["u01"], "item": ["tea"]}), [3], "items must be of the type that fit saw, int64"),
+            ([("u01", 100)], [9], "must hold all ratings"),
+            ([("u01", 100)], [-1], "not negative"),
+        ):
+            with pytest.raises(InputError, match=message):
+                fitted.partial_fit(pairs, ratings)
+        np.testing.assert_array_equal(fitted.predict(FRAME[["user", "item"]]), before)
+
+    @pytest.mark.parametrize("solver", ["als", "sgd", "mu"])
+    def test_it_comes_close_to_the_refit(self, ml_100k, solver):
+        frame = ml_100k.ratings.sample(frac=1, random_state=0)
+        first, more, test = frame[:80_000], frame[80_000:90_000], frame[90_000:]
+        updated = NMF(20, solver=solver, random_state=0).fit(first).partial_fit(more)
+        refit = NMF(20, solver=solver, random_state=0).fit(frame[:90_000])
+        errors = [rmse(test["rating"], fitted.predict(test[["user", "item"]])) for fitted in (updated, refit)]
+        assert errors[0] < 1.005 * errors[1]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -17,15 +17,18 @@ from numpy.typing import ArrayLike, NDArray
 
 from nmf_scratch._check import InputError, check_number
 from nmf_scratch.data.encoder import LabelEncoder
-from nmf_scratch.data.pairs import UNKNOWN, columns_of, split_table, values_of
+from nmf_scratch.data.pairs import UNKNOWN, PairEncoder, columns_of, encode, item_table, split_table, values_of
 from nmf_scratch.data.ratings import Compressed, Ratings
 from nmf_scratch.factors import BIAS_LEVEL, Factors
 from nmf_scratch.fitted import as_column
-from nmf_scratch.folding import FoldedUser, RowSolver
+from nmf_scratch.folding import FoldedUser, RowSolver, refined
 from nmf_scratch.listing import ListingModel
 from nmf_scratch.objective import Objective
 
 Strength = float | tuple[float, float] | str
+
+ROUNDS = 3
+"""Times that `partial_fit` solves the rows of items; those of users once more."""
 
 SHOWN = 3
 """A warning shows at most this many ids."""
@@ -41,6 +44,66 @@ class UpdatableModel(ListingModel):
     loss: float
     rating_scale: str | tuple[float, float]
     _prepared: tuple[Factors, RowSolver] | None = None
+    _named: tuple[Factors, list[str]] | None = None
+
+    def fit(self, X: Any, y: ArrayLike | None = None) -> Self:
+        """Learn factors from observed ratings."""
+        raise TypeError(f"{type(self).__name__} must define fit")
+
+    def partial_fit(self, X: Any, y: ArrayLike | None = None) -> Self:
+        """Learn from new ratings, of old and new users and items; before `fit` it is `fit`.
+
+        Only the rows of users and items with new ratings are solved again, exactly and in turns, from *all* their
+        ratings; other rows stay as they are. Parameters, and what "auto" was resolved to, stay too, and so does the
+        history of the fit.
+
+        Parameters
+        ----------
+        X, y
+            The new ratings, in any form that `fit` takes. A pair that is known gets the new rating.
+
+        Returns
+        -------
+        NMF
+            Itself, updated.
+
+        Raises
+        ------
+        InputError
+            On data that cannot be used, or ids of another type than those of the fit; the model then stays as it was.
+        """
+        if not hasattr(self, "_factors"):
+            return self.fit(X, y)
+        encoder, new = encode(X, y)
+        sides = (("users", self._encoder.users, encoder.users), ("items", self._encoder.items, encoder.items))
+        merged = PairEncoder(
+            *(LabelEncoder(unknown="code").fit(_joined(old.classes_, own.classes_, name)) for name, old, own in sides)
+        )
+        encoders = merged.users, merged.items
+        # Where the rows of the model, and those of the new ratings, are among the merged ones.
+        moves = [
+            (to.transform(old.classes_), to.transform(own.classes_))
+            for to, (_, old, own) in zip(encoders, sides, strict=True)
+        ]
+        shape = len(merged.users.classes_), len(merged.items.classes_)
+        ratings = _merged(self._ratings, new, moves, shape)
+        table = _moved_items(self.items_, item_table(X, merged.items.classes_), moves[1][0], shape[1])
+        average = self._factors.with_average_rows(self._ratings)
+        W, H = (_moved(X, to[0], n) for X, to, n in zip((average.W, average.H), moves, shape, strict=True))
+        self._learn_scale(ratings)  # refuses what cannot be used; nothing was changed until here
+        self._encoder, self._ratings, self.items_ = merged, ratings, table
+        self._refine(Factors(W, H, self.biases), moves[0][1][new.users], moves[1][1][new.items])
+        return self
+
+    def _refine(self, factors: Factors, users: NDArray[Any], items: NDArray[Any]) -> None:
+        """Solve the rows of these users and items again."""
+        better = refined(
+            factors.in_unit(1 / self._unit), self._scaled(self._ratings), self._objective(),
+            (np.unique(users), np.unique(items)), rounds=ROUNDS, n_threads=self.n_threads,
+        ).in_unit(self._unit)  # fmt: skip
+        for X, solved, touched in ((factors.W, better.W, users), (factors.H, better.H, items)):
+            X[touched] = solved[touched]  # all other rows keep their bits
+        self._factors = factors
 
     def fold_in(self, ratings: Any) -> FoldedUser:
         """Find the row of somebody new from their ratings; the model stays as it is.
@@ -188,6 +251,46 @@ def _items_and_ratings(ratings: Any) -> tuple[Any, NDArray[np.float32]]:
     if not all(isinstance(pair, (tuple, list, np.ndarray)) and len(pair) == 2 for pair in pairs):
         raise InputError("ratings must be pairs such as [(item, rating), …], {item: rating} or a frame of both")
     return [item for item, _ in pairs], values_of([rating for _, rating in pairs], len(pairs))
+
+
+def _joined(old: NDArray[Any], added: NDArray[Any], side: str) -> NDArray[Any]:
+    """Return the ids of both, in the dtype of the old ones as far as it holds the new ones."""
+    if (old.dtype.kind in "iu") != (added.dtype.kind in "iu") and object not in (old.dtype, added.dtype):
+        raise InputError(
+            f"ids of {side} must be of the type that fit saw, {old.dtype}, got {added.dtype}: convert them"
+        )
+    joined = np.concatenate([old, added])
+    same = joined.astype(old.dtype) if old.dtype.kind in "iuf" and joined.dtype.kind in "iuf" else joined
+    return same if (same == joined).all() else joined
+
+
+def _moved(rows: NDArray[Any], to: NDArray[Any], n_rows: int) -> NDArray[Any]:
+    """Put rows, the last of which is the average, where their ids are now; the average where an id is new."""
+    moved = np.tile(rows[-1], (n_rows, 1))
+    moved[to] = rows[:-1]
+    return moved
+
+
+def _moved_items(
+    old: pd.DataFrame | None, new: pd.DataFrame | None, to: NDArray[Any], n_items: int
+) -> pd.DataFrame | None:
+    """Return the item table in the new order; where both tables know something, the new one counts."""
+    if old is not None:
+        old = old.set_axis(to).reindex(range(n_items))
+    if old is None or new is None:
+        return new if old is None else old
+    joined: pd.DataFrame = new.combine_first(old)[list(dict.fromkeys([*old, *new]))]
+    return joined
+
+
+def _merged(old: Ratings, new: Ratings, moves: list[Any], shape: tuple[int, int]) -> Ratings:
+    """Return all ratings in the new codes; a pair that both have gets the new rating."""
+    users, items = moves[0][0][old.users], moves[1][0][old.items]
+    new_users, new_items = moves[0][1][new.users], moves[1][1][new.items]
+    n_items = np.int64(shape[1])
+    kept = ~np.isin(users * n_items + items, new_users * n_items + new_items)
+    pairs = ((users[kept], new_users), (items[kept], new_items), (old.values[kept], new.values))
+    return Ratings.from_arrays(*map(np.concatenate, pairs), n_users=shape[0], n_items=shape[1])
 
 
 def _by_user(users: NDArray[Any], items: NDArray[Any], values: NDArray[Any], shape: tuple[int, int]) -> Compressed:
