@@ -31,7 +31,7 @@ LAYERS = re.findall(
     metrics  training  baselines  initialisers  recommendation  folding  similarity  persistence
     _progress  fitted  listing  updating  interpretation  reading  model  evaluation  comparison  tuning  distributed
     plots.style  plots.*  plots  report
-    cli._common  cli.train  cli.*  cli  __init__  __main__
+    cli._common  cli._asking  cli.train  cli.*  cli  __init__  __main__
     """,
 )
 """From the ground up: a module imports only from those before it. A star stands for siblings, which never meet."""

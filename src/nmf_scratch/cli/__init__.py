@@ -31,7 +31,7 @@ def _options(
 
 def make_app() -> typer.Typer:
     """Put the commands together."""
-    from nmf_scratch.cli import compare, data, evaluate, recommend, train
+    from nmf_scratch.cli import compare, data, evaluate, explain, factors, recommend, similar, train
 
     app = typer.Typer(
         name="nmf-scratch",
@@ -44,6 +44,9 @@ def make_app() -> typer.Typer:
     app.command()(evaluate.evaluate)
     app.command()(compare.compare)
     app.command()(recommend.recommend)
+    app.command()(explain.explain)
+    app.command()(similar.similar)
+    app.command()(factors.factors)
     app.add_typer(data.app, name="data")
     return app
 
