@@ -159,43 +159,27 @@ def solve_rows(
         Whether to try block principal pivoting, what share of its diagonal entry makes a pivot rounding, and when
         coordinate descent, which follows else, ends.
     """
-    for span in numba.prange(len(spans) - 1):
-        solve_span(view, spans[span], spans[span + 1], W, partners, explained, penalty, columns, options)
-
-
-@kernel
-def solve_span(
-    view: Compressed,
-    first: int,
-    last: int,
-    W: NDArray[Any],
-    partners: NDArray[Any],
-    explained: NDArray[Any],
-    penalty: Penalty,
-    columns: Columns,
-    options: tuple[bool, float, int, float],
-) -> None:
-    """Do what `solve_rows` does for the rows first … last − 1, on the calling thread."""
     indptr, indices, values = view
     pivoting, singular, sweeps, tolerance = options
     k, width = columns.n_latent, partners.shape[1]
     n_free = k + (columns.free_bias >= 0)
-    copies = np.zeros((CHUNK, width + LANES), partners.dtype)
-    copies[:, width] = 1
-    sums, totals = np.empty((width + 4, width), partners.dtype), np.empty(2, partners.dtype)
-    A, d, w = np.empty((n_free, n_free)), np.empty(n_free), np.empty(n_free)
-    for u in range(first, last):
-        observed = slice(indptr[u], indptr[u + 1])
-        sum_products(indices[observed], values[observed], partners, explained, copies, sums, totals)
-        normal_equations(sums, totals, penalty, u, k, A, d)
-        w[:k] = W[u, :k]
-        if columns.free_bias >= 0:
-            w[k] = W[u, columns.free_bias]
-        if not (pivoting and pivot(A, d, w, singular)):
-            descend(A, d, w, sweeps, tolerance)
-        W[u, :k] = w[:k]
-        if columns.free_bias >= 0:
-            W[u, columns.free_bias] = w[k]
+    for span in numba.prange(len(spans) - 1):
+        copies = np.zeros((CHUNK, width + LANES), partners.dtype)
+        copies[:, width] = 1
+        sums, totals = np.empty((width + 4, width), partners.dtype), np.empty(2, partners.dtype)
+        A, d, w = np.empty((n_free, n_free)), np.empty(n_free), np.empty(n_free)
+        for u in range(spans[span], spans[span + 1]):
+            observed = slice(indptr[u], indptr[u + 1])
+            sum_products(indices[observed], values[observed], partners, explained, copies, sums, totals)
+            normal_equations(sums, totals, penalty, u, k, A, d)
+            w[:k] = W[u, :k]
+            if columns.free_bias >= 0:
+                w[k] = W[u, columns.free_bias]
+            if not (pivoting and pivot(A, d, w, singular)):
+                descend(A, d, w, sweeps, tolerance)
+            W[u, :k] = w[:k]
+            if columns.free_bias >= 0:
+                W[u, columns.free_bias] = w[k]
 
 
 @kernel
