@@ -264,9 +264,10 @@ def test_the_best_star_predictor_is_a_poor_recommender(ml_100k):
 
 
 # Mean RMSE over u1 … u5 that each solver must reach with its own defaults. For comparison, measured by others on these
-# folds: the library NMF that people use 0.969, a plain bias model 0.942.
+# folds: the library NMF that people use 0.969, a plain bias model 0.942. (Fits of deterministic solvers end with
+# exact rows for the users: ccd, which gained by leaving its rows unfinished, comes out higher than its epochs alone.)
 REACHED = {
-    **{"mu": 0.920, "cd": 0.916, "ccd": 0.912, "als": 0.916, "pgd": 0.916},
+    **{"mu": 0.920, "cd": 0.916, "ccd": 0.914, "als": 0.916, "pgd": 0.916},
     **{"sgd": 0.915, "adagrad": 0.915, "adam": 0.909, "eg": 0.917, "block-sgd": 0.915},
 }
 

@@ -173,8 +173,8 @@ def _shrunk_means(codes: NDArray[Any], values: NDArray[Any], n_codes: int, reg: 
     return means
 
 
-def most_rated(ratings: Ratings, n: int) -> NDArray[np.intp]:
-    """Return the codes of the n most rated items, most rated first; ties by code: what to show to a stranger."""
+def most_rated(ratings: Ratings, n: int | None = None) -> NDArray[np.intp]:
+    """Return the codes of the n most rated items (default: all), most rated first; ties by code: for strangers."""
     return np.argsort(-ratings.item_counts, kind="stable")[:n]
 
 

@@ -178,7 +178,7 @@ def evaluate_groups(
     """
     data, names = RatingData(X, y), [by] if isinstance(by, str) else list(by)
     fixed = {name: _column(X, data.pairs, name) for name in names if name not in QUANTILES}
-    codes = dict(zip(QUANTILES, PairEncoder.fit(data.pairs).transform(data.pairs), strict=True))
+    codes = dict(zip(QUANTILES, PairEncoder.fit_transform(data.pairs)[1:], strict=True))
     rows = []
     for fold, train, test in data.folds(cv, on_fold):
         fitted, _ = data.fit(model, train)
@@ -285,8 +285,7 @@ class _Lists:
 
     def __init__(self, data: RatingData, k: int) -> None:
         self.values, self.k = data.values, k
-        self.encoder = PairEncoder.fit(data.pairs)
-        self.users, self.items = self.encoder.transform(data.pairs)
+        self.encoder, self.users, self.items = PairEncoder.fit_transform(data.pairs)
         self.n_items = len(self.encoder.items.classes_)
 
     def measure(

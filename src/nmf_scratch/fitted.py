@@ -1,4 +1,4 @@
-"""What a fitted factorisation can be asked, in the caller's own ids: predict, recommend, save, load.
+"""What a fitted factorisation can be asked, in the caller's own ids: predict, save, load.
 
 A row that was not seen in training has no factors. With the policy "bias" it is answered for by the *average row*: the
 mean of all trained rows of its side. Since r̂ is linear in each row, that is exactly the mean of the predictions over
@@ -14,22 +14,23 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from nmf_scratch._check import InputError, NotFittedError, check_number
+from nmf_scratch._check import InputError, NotFittedError
 from nmf_scratch._estimator import Estimator
 from nmf_scratch._random import RandomState
-from nmf_scratch.baselines import most_rated
-from nmf_scratch.data.pairs import UNKNOWN, PairEncoder
+from nmf_scratch.data.pairs import UNKNOWN, PairEncoder, columns_of
 from nmf_scratch.data.ratings import Ratings
 from nmf_scratch.factors import Factors
-from nmf_scratch.recommendation import NONE, top_n
+from nmf_scratch.folding import FoldedUser
 from nmf_scratch.saving import load_model, save_model
 from nmf_scratch.training import TrainingHistory
 
 UNKNOWN_POLICIES = ("bias", "mean", "raise")
 
+OBJECT = np.dtype(object)
+
 
 class FittedModel(Estimator):
-    """The asking side of `NMF`; `NMF.fit` sets what it reads."""
+    """What the other sides of `NMF` build on; `NMF.fit` sets what it reads."""
 
     n_components: int
     biases: bool
@@ -51,6 +52,7 @@ class FittedModel(Estimator):
         Parameters
         ----------
         X : DataFrame or array_like, shape (n, 2)
+            In the place of a user id there may be a `FoldedUser`.
 
         Returns
         -------
@@ -63,78 +65,42 @@ class FittedModel(Estimator):
             If an id is unknown and the policy is "raise", or X is not a table of pairs.
         """
         self._check_fitted()
-        users, items = self._encoder.transform(X)
-        users, items = _known(users, self._ratings.user_counts), _known(items, self._ratings.item_counts)
+        user_ids, item_ids = columns_of(X)
+        (users, folded), items = self._codes_of(user_ids), self.item_codes(item_ids)
         unknown = (users == UNKNOWN) | (items == UNKNOWN)
         if self.unknown == "raise" and unknown.any():
             raise InputError(f"{unknown.sum()} pairs have an id that was not seen in training (unknown='raise')")
-        predictions = self._factors.with_average_rows(self._ratings).predict(users, items)
+        factors = self._factors.with_average_rows(self._ratings)
+        if folded:  # their codes follow on the others; the average row stays the last
+            W = np.vstack([factors.W[:UNKNOWN], *(user.row for user in folded), factors.W[UNKNOWN]])
+            factors = Factors(W, factors.H, factors.biases)
+        predictions = factors.predict(users, items)
         if self.unknown == "mean":
             predictions[unknown] = self.mean_rating_
         return np.clip(predictions, *self.rating_scale_)
-
-    def recommend(self, user: Any, n: int = 10, *, exclude_seen: bool = True) -> pd.DataFrame:
-        """Recommend the n items with the highest scores.
-
-        Parameters
-        ----------
-        user : id, or list-like of ids
-            Raw user ids. A user not seen in training gets the most rated items (or an error with
-            ``unknown="raise"``).
-        n : int
-            Length of each list; fewer where the items run out.
-        exclude_seen : bool
-            Whether to leave out what the user has rated.
-
-        Returns
-        -------
-        DataFrame
-            Columns item, score (predicted rating, unclipped) and, where known, title; a first column user for a list
-            of users. Best first; ties by item id.
-
-        Raises
-        ------
-        InputError
-            If n is not a positive integer, or a user is unknown and the policy is "raise".
-        """
-        self._check_fitted()
-        check_number("n", n, minimum=1, integer=True)
-        if not pd.api.types.is_list_like(user):
-            return self.recommend([user], n, exclude_seen=exclude_seen).drop(columns="user")
-        users = list(user)
-        codes = self.user_codes(users)
-        if self.unknown == "raise" and (codes == UNKNOWN).any():
-            raise InputError(f"user {users[int(np.argmin(codes))]!r} was not seen in training (unknown='raise')")
-        items, scores = self._lists(codes, n, exclude_seen)
-        listed = items != NONE
-        table = self._table(items[listed], scores[listed])
-        table.insert(0, "user", np.repeat(_as_column(users), listed.sum(axis=1)))
-        return table
 
     def user_codes(self, users: Any) -> NDArray[Any]:
         """Return the row of each raw user id, shape (n,); −1 for one that was not seen in training."""
         self._check_fitted()
         return _known(self._encoder.user_codes(users), self._ratings.user_counts)
 
-    def _lists(self, codes: NDArray[Any], n: int, exclude_seen: bool) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Item codes and scores of each user, shape (n_users, ≤ n); lists that end early are filled up with −1."""
-        rows = codes if exclude_seen else np.full_like(codes, UNKNOWN)
-        items, scores = top_n(
-            self._factors.W[codes], self._factors.H, n, seen=self._ratings.by_user, rows=rows,
-            # An item without ratings has no factors of its own and is never recommended.
-            allowed=self._ratings.item_counts > 0, n_threads=self.n_threads,
-        )  # fmt: skip
-        if (strangers := codes == UNKNOWN).any():
-            popular = most_rated(self._ratings, items.shape[1])
-            average = self._factors.with_average_rows(self._ratings).W[UNKNOWN]
-            items[strangers], scores[strangers] = popular, self._factors.H[popular] @ average
-        return items, scores
+    def item_codes(self, items: Any) -> NDArray[Any]:
+        """Return the row of each raw item id, shape (n,); −1 for one that was not seen in training."""
+        self._check_fitted()
+        return _known(self._encoder.item_codes(items), self._ratings.item_counts)
 
-    def _table(self, items: NDArray[Any], scores: NDArray[Any]) -> pd.DataFrame:
-        table = pd.DataFrame({"item": self.item_ids_[items], "score": scores.astype(np.float64)})
-        if self.items_ is not None and "title" in self.items_:
-            table["title"] = self.items_["title"].to_numpy()[items]
-        return table
+    def _codes_of(self, users: Any) -> tuple[NDArray[Any], list[FoldedUser]]:
+        """Return codes of raw ids and folded-in users, and the latter; theirs count on from the number of users."""
+        given = as_column(users) if getattr(users, "dtype", OBJECT) == OBJECT else ()
+        is_folded = np.array([isinstance(user, FoldedUser) for user in given], dtype=bool)
+        if not is_folded.any():
+            return self.user_codes(users), []
+        folded, codes = list(given[is_folded]), np.full(len(given), UNKNOWN)
+        if not is_folded.all():
+            codes[~is_folded] = self.user_codes(list(given[~is_folded]))
+        is_known = [user.known for user in folded]
+        codes[is_folded] = np.where(is_known, len(self._factors.W) + np.arange(len(folded)), UNKNOWN)
+        return codes, folded
 
     @property
     def W_(self) -> NDArray[Any]:
@@ -225,8 +191,8 @@ class FittedModel(Estimator):
         return load_model(cls, path, mmap=mmap)
 
 
-def _as_column(ids: list[Any]) -> NDArray[Any]:
-    """Ids as an array in which mixed types keep their own."""
+def as_column(ids: Any) -> NDArray[Any]:
+    """Return ids as an array in which mixed types keep their own."""
     column = np.empty(len(ids), dtype=object)
     column[:] = ids
     return column

@@ -17,7 +17,6 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Self
 
-import numpy as np
 from numpy.typing import ArrayLike
 
 from nmf_scratch._check import InputError, check_choice, check_number
@@ -26,20 +25,21 @@ from nmf_scratch._random import SPLIT, RandomState, generator, random_key
 from nmf_scratch.checkpoint import Checkpoint, checkpoint_of
 from nmf_scratch.data.pairs import encode, item_table
 from nmf_scratch.data.ratings import Ratings
-from nmf_scratch.factors import BIAS_LEVEL, Factors
-from nmf_scratch.fitted import UNKNOWN_POLICIES, FittedModel
+from nmf_scratch.factors import Factors
+from nmf_scratch.fitted import UNKNOWN_POLICIES
+from nmf_scratch.folding import with_best_rows
 from nmf_scratch.initialisers import INITIALISERS, own_start
 from nmf_scratch.objective import Objective
+from nmf_scratch.reading import ReadableModel
 from nmf_scratch.solvers import SOLVERS, Solver
 from nmf_scratch.training import Callback, FitResult, Monitor, Stopping, fit_factors
-
-Strength = float | tuple[float, float] | str
+from nmf_scratch.updating import Strength
 
 MAX_COMPONENTS = 10_000
 """More factors than this is a mistake: a slip of the keyboard would fill the memory."""
 
 
-class NMF(FittedModel):
+class NMF(ReadableModel):
     """Non-negative matrix factorisation of observed ratings, r̂ = b_u + c_i + w_u · h_i with all parts ≥ 0.
 
     Parameters
@@ -73,7 +73,8 @@ class NMF(FittedModel):
     max_seconds : float, optional
         Solver time after which no further epoch is started.
     early_stopping : bool
-        Hold out a part of the ratings, stop when their error no longer falls, and keep the best factors.
+        Hold out a part of the ratings, stop when their error no longer falls, and keep the best factors as they are.
+        (Without it, a deterministic solver with squared error ends with an exact half-step for the users' rows.)
     validation_fraction : float
         Size of that part, between 0 and 1.
     patience : int
@@ -217,9 +218,9 @@ class NMF(FittedModel):
         kept = checkpoint_of(checkpoint, resume, self._encoder.users.classes_, self._encoder.items.classes_)
         saved = kept and kept.saved
         self.key_ = saved.key if saved and self.random_state is None else random_key(self.random_state)
-        self._learn_scale()
+        self._learn_scale(self._ratings)
         result = self._train(solver, objective, stopping, kept)
-        self._factors = result.factors.in_unit(self.mean_rating_ or 1.0)
+        self._factors = result.factors.in_unit(self._unit)
         self.history_, self.stop_reason_ = result.history, result.stop_reason
         self.n_iter_ = result.history.records[-1].epoch
         if self.stop_reason_ == "diverged":
@@ -245,10 +246,8 @@ class NMF(FittedModel):
         self.alpha_ = defaults.alpha if self.alpha == "auto" else self.alpha
         self.alpha_bias_ = defaults.alpha_bias if self.alpha_bias == "auto" else self.alpha_bias
         self.max_iter_ = defaults.max_iter if self.max_iter == "auto" else self.max_iter
-        sides = _both_sides("alpha", self.alpha_), _both_sides("alpha_bias", self.alpha_bias_)
-        objective = Objective(*sides, BIAS_LEVEL, l1_ratio=self.l1_ratio, weighting=self.weighting, loss=self.loss)
         stopping = Stopping(self.max_iter_, self.tol, self.patience, self.kkt_tol, self.max_seconds)  # type: ignore[arg-type]
-        return solver, objective, stopping
+        return solver, self._objective(), stopping
 
     def _solver(self) -> Solver:
         if isinstance(self.solver, str):
@@ -264,30 +263,24 @@ class NMF(FittedModel):
         if solver.name not in able:
             raise InputError(f"solver {solver.name!r} cannot minimise loss={self.loss}; these can: {', '.join(able)}")
 
-    def _learn_scale(self) -> None:
-        values = self._ratings.values
-        if self.loss == 0 and (values == 0).any():
-            raise InputError(
-                "loss=0 (Itakura-Saito) has no value at a rating of 0: use a loss above 0, or shift the scale"
-            )
-        self.mean_rating_ = float(values.mean(dtype=np.float64))
-        inferred = (float(values.min()), float(values.max()))
-        self.rating_scale_ = inferred if self.rating_scale == "infer" else _checked_scale(self.rating_scale, inferred)
-
     def _train(
         self, solver: Solver, objective: Objective, stopping: Stopping, checkpoint: Checkpoint | None
     ) -> FitResult:
-        unit = self.mean_rating_ or 1.0
-        scaled = self._ratings.with_values(self._ratings.values / np.float32(unit))
+        scaled = self._scaled(self._ratings)
         train, valid = self._hold_out(scaled) if self.early_stopping else (scaled, None)
         start = self._start(train)
         bar = EpochProgress(stopping.max_iter, f"{solver.name}, k = {self.n_components}") if self.verbose else None
         with bar or nullcontext():
-            monitor = Monitor(unit=unit, callbacks=(*self.callbacks, *([bar] if bar else [])))
-            return fit_factors(
+            monitor = Monitor(unit=self._unit, callbacks=(*self.callbacks, *([bar] if bar else [])))
+            result = fit_factors(
                 train, start, solver, objective, stopping,
                 valid=valid, monitor=monitor, key=self.key_, n_threads=self.n_threads, checkpoint=checkpoint,
             )  # fmt: skip
+        # A last exact half-step makes a user's row what their ratings say, as `fold_in` would have it. It cannot raise
+        # the objective of a solver that descends. Rows that were stopped early are not meant to be minima.
+        if solver.stochastic or valid is not None or objective.loss != 2:
+            return result
+        return result._replace(factors=with_best_rows(result.factors, scaled, objective, n_threads=self.n_threads))
 
     def _start(self, train: Ratings) -> Factors:
         """Return the first factors: drawn or computed by name, or the caller's own."""
@@ -295,7 +288,7 @@ class NMF(FittedModel):
             draw = INITIALISERS[self.init]
             return draw(train, self.n_components, biases=self.biases, dtype=self.dtype, key=self.key_)
         given = own_start(self.init, train, self.n_components, biases=self.biases, dtype=self.dtype)
-        return given.in_unit(1 / (self.mean_rating_ or 1.0))
+        return given.in_unit(1 / self._unit)
 
     def _hold_out(self, ratings: Ratings) -> tuple[Ratings, Ratings]:
         n_valid = round(self.validation_fraction * len(ratings))
@@ -303,24 +296,3 @@ class NMF(FittedModel):
             raise InputError(f"early_stopping needs more than {len(ratings)} ratings to hold out a validation part")
         order = generator(self.key_, SPLIT).permutation(len(ratings))
         return ratings.take(order[n_valid:]), ratings.take(order[:n_valid])
-
-
-def _both_sides(name: str, strength: Any) -> tuple[float, float]:
-    """Read one strength for both sides, or a pair (users, items)."""
-    pair = strength if isinstance(strength, (tuple, list)) else (strength, strength)
-    if len(pair) != 2:
-        raise InputError(f"{name} must be a number, a pair (users, items) or 'auto', got {strength!r}")
-    for value in pair:
-        check_number(name, value, minimum=0.0)
-    return float(pair[0]), float(pair[1])
-
-
-def _checked_scale(scale: Any, inferred: tuple[float, float]) -> tuple[float, float]:
-    """Read a pair (lo, hi) that holds all training ratings."""
-    if not isinstance(scale, (tuple, list)) or len(scale) != 2:
-        raise InputError(f"rating_scale must be 'infer' or a pair (lowest, highest), got {scale!r}")
-    for bound in scale:
-        check_number("rating_scale", bound)
-    if not scale[0] <= inferred[0] <= inferred[1] <= scale[1]:
-        raise InputError(f"rating_scale={scale!r} must hold all ratings, which span {inferred}")
-    return float(scale[0]), float(scale[1])

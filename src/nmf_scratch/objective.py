@@ -126,9 +126,10 @@ class Objective:
     def penalties(self, ratings: Ratings, factors: Factors) -> tuple[Penalty, Penalty]:
         """Return the penalty of W and of H, in the dtype of the factors."""
         dtype = factors.W.dtype
-        return self._penalty(0, ratings.user_counts, dtype), self._penalty(1, ratings.item_counts, dtype)
+        return self.penalty(0, ratings.user_counts, dtype), self.penalty(1, ratings.item_counts, dtype)
 
-    def _penalty(self, side: int, counts: NDArray[np.int64], dtype: np.dtype[Any]) -> Penalty:
+    def penalty(self, side: int, counts: NDArray[np.int64], dtype: np.dtype[Any]) -> Penalty:
+        """Return the penalty of some rows of one side (0: users, 1: items) with so many ratings each."""
         per_rating = self.weighting == "count"
         ridge, lasso = self.alpha[side] * (1 - self.l1_ratio), self.alpha[side] * self.l1_ratio
         rates = (ridge * per_rating, ridge * (not per_rating), lasso * per_rating, lasso * (not per_rating))

@@ -64,6 +64,7 @@ def save_model(model: Any, path: str | Path) -> None:
         "params": storable_params(model.get_params()),
         "events": model.history_.events,
         "data_hash": data_hash(model._ratings, model.user_ids_, model.item_ids_),
+        "columns": _text_only(model._encoder.names),
         **{name: getattr(model, name) for name in NUMBERS},
     }
     save_arrays(path, arrays, header)
@@ -87,7 +88,8 @@ def _restored_model(cls: type[Model], arrays: Arrays, header: dict[str, Any]) ->
     model._factors = Factors(arrays["W"], arrays["H"], model.biases)
     model._ratings = _restored_ratings(arrays)
     ids = [LabelEncoder(unknown="code").fit(restored(name, arrays)) for name in ("user_ids", "item_ids")]
-    model._encoder = PairEncoder(*ids)
+    names = header.get("columns")  # not in the first files of this format
+    model._encoder = PairEncoder(*ids, names=names and tuple(names))
     if tuple(len(encoder.classes_) for encoder in ids) != model._ratings.shape:
         raise ValueError("there are more or fewer ids than rows")
     if model._factors.n_components != model.n_components or arrays["H"].shape[1] != arrays["W"].shape[1]:
@@ -95,6 +97,11 @@ def _restored_model(cls: type[Model], arrays: Arrays, header: dict[str, Any]) ->
     model.items_ = _item_frame(arrays)
     model.history_ = TrainingHistory.from_array(arrays["history"], header["events"])
     return model  # type: ignore[no-any-return]
+
+
+def _text_only(names: tuple[Any, Any] | None) -> list[str] | None:
+    """Return the names of the columns of the training table, if JSON can hold them."""
+    return list(names) if names and all(isinstance(name, str) for name in names) else None
 
 
 def ratings_arrays(ratings: Ratings) -> Arrays:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from nmf_scratch import NMF, Ratings, load_dataset
-from nmf_scratch.cli.recommend import typed_id
+from nmf_scratch.cli._asking import typed_id
 
 
 @pytest.fixture(scope="module")
@@ -127,10 +127,11 @@ class TestMistakes:
         assert (done.code, done.out) == (2, "")
         assert done.err == f"error: n must be an integer >= 1, got {n}\n"
 
-    def test_no_user(self, cli):
-        done = cli("recommend")
+    @pytest.mark.parametrize("both", [(), ("3", "--user-ratings", "mine.csv")])
+    def test_no_user_or_two(self, cli, both):
+        done = cli("recommend", *both)
         assert done.code == 2
-        assert done.err.lower() == "error: missing argument 'user'.\n"
+        assert done.err.startswith("error: name a USER, or pass --user-ratings FILE")
 
 
 @pytest.mark.parametrize(

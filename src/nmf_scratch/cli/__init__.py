@@ -31,7 +31,7 @@ def _options(
 
 def make_app() -> typer.Typer:
     """Put the commands together."""
-    from nmf_scratch.cli import compare, data, evaluate, export, recommend, train, tune
+    from nmf_scratch.cli import compare, data, evaluate, explain, export, factors, recommend, similar, train, tune
 
     app = typer.Typer(
         name="nmf-scratch",
@@ -45,6 +45,9 @@ def make_app() -> typer.Typer:
     app.command()(compare.compare)
     app.command()(tune.tune)
     app.command()(recommend.recommend)
+    app.command()(explain.explain)
+    app.command()(similar.similar)
+    app.command()(factors.factors)
     app.command()(export.export)
     app.add_typer(data.app, name="data")
     return app

@@ -8,8 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from nmf_scratch._check import InputError
+from nmf_scratch.cli._asking import latest_model
 from nmf_scratch.cli._common import JsonOption, note, print_json, run_alone
-from nmf_scratch.cli.recommend import latest_model
 from nmf_scratch.cli.train import RUNS
 
 

@@ -1,21 +1,17 @@
-"""`nmf-scratch recommend USER`: the best items that the user has not rated."""
+"""`nmf-scratch recommend USER`: the best items that the user, or somebody with a file of ratings, has not rated."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+import shlex
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 
-from nmf_scratch._check import InputError
-from nmf_scratch.cli._common import JsonOption, RunsOption, new_table, note, print_json, run_alone, stdout
-from nmf_scratch.cli.train import LATEST, RUNS
+from nmf_scratch.cli._asking import ModelOption, UserRatingsOption, check_who, list_table, load_model, typed_ids, who
+from nmf_scratch.cli._common import ColumnsOption, JsonOption, RunsOption, note, print_json, run_alone, stdout
+from nmf_scratch.cli.train import RUNS
 
 if TYPE_CHECKING:
-    import numpy as np
-    import pandas as pd
-
     from nmf_scratch.model import NMF
 
 
@@ -23,48 +19,47 @@ AVERAGE = "by number of ratings; scores are an average user's"
 
 
 def recommend(
-    user: Annotated[str, typer.Argument(help="The user's id, as in the ratings file.")],
+    user: Annotated[str | None, typer.Argument(help="The user's id, as in the ratings file.")] = None,
     n: Annotated[int, typer.Option("-n", help="How many items.")] = 10,
-    model: Annotated[Path | None, typer.Option(help="Model file.", show_default="the latest run's")] = None,
+    user_ratings: UserRatingsOption = None,
+    columns: ColumnsOption = None,
+    candidates: Annotated[
+        str | None, typer.Option(help="Only these items: ids with commas between, or a file with one a line.")
+    ] = None,
+    blocked: Annotated[str | None, typer.Option(help="Never these items, given in the same ways.")] = None,
+    diversity: Annotated[float, typer.Option(help="From 0, the best scores, to 1, the least alike.")] = 0.0,
+    model: ModelOption = None,
     include_seen: Annotated[bool, typer.Option("--include-seen", help="Also list what the user has rated.")] = False,
     output: RunsOption = RUNS,
     as_json: JsonOption = False,
 ) -> None:
-    """Recommend items to a user of a trained model; a stranger gets what most people rated."""
-    from nmf_scratch.model import NMF
-
-    path = model or latest_model(output)
-    trained = NMF.load(path)
-    user_id = typed_id(user, trained.user_ids_)
-    known = bool(trained.user_codes([user_id])[0] >= 0)
-    table = trained.recommend(user_id, n=n, exclude_seen=not include_seen)
+    """Recommend items to a user, or to anybody by a file of their own ratings; a stranger gets the most rated."""
+    check_who(user, user_ratings)
+    trained, path = load_model(model, output)
+    asked = who(user, user_ratings, columns, trained)
+    known = bool(trained._codes_of([asked])[0][0] >= 0)
+    wishes = {"candidates": typed_ids(candidates, trained.item_ids_), "blocked": typed_ids(blocked, trained.item_ids_)}
+    table = trained.recommend(asked, n=n, exclude_seen=not include_seen, diversity=diversity, **wishes)
+    name = user or f"the ratings in {user_ratings}"
     if as_json:
-        print_json({"model": str(path), "user": user, "known": known, "recommendations": table.to_dict("records")})
+        records = table.to_dict("records")
+        print_json({"model": str(path), "user": name, "known": known, "recommendations": records})
         return
-    note(f"model: {path}" if known else f"model: {path}\n{_about_stranger(user, trained)}")
-    stdout.print(_pretty(table, f"For user {user}") if known else _pretty(table, "Most rated", caption=AVERAGE))
-
-
-def latest_model(runs: Path) -> Path:
-    """Return the model file of the newest run."""
-    latest = runs / LATEST
-    if latest.is_file():  # a folder that cannot hold links
-        latest = runs / latest.read_text(encoding="utf-8").strip()
-    if not latest.is_dir():
-        raise InputError(
-            f"there is no trained model under {str(runs)!r}: run `nmf-scratch train` first, or pass --model"
-        )
-    return runs / latest.resolve().name / "model.npz"
-
-
-def typed_id(text: str, known_ids: np.ndarray) -> Any:
-    """Turn what was typed into the dtype of the model's ids; text that is no such id stays text (and is unknown)."""
-    if known_ids.dtype.kind not in "iuf":
-        return text
-    try:
-        return known_ids.dtype.type(text)
-    except (ValueError, OverflowError):
-        return text
+    note(f"model: {path}" if known else f"model: {path}\n{_about_stranger(name, trained)}")
+    if known:
+        stdout.print(list_table(table, f"For user {user}" if user else f"For {name}"))
+    else:
+        stdout.print(list_table(table, "Most rated", caption=AVERAGE))
+    if user_ratings is not None and len(table):
+        options = {
+            "--user-ratings": user_ratings,
+            "--item": table["item"].iloc[0],
+            "--columns": columns,
+            "--model": model,
+        }
+        options |= {"--output": None if output == RUNS else output}
+        words = [word for name, value in options.items() if value is not None for word in (name, str(value))]
+        note(f"why? nmf-scratch explain {shlex.join(words)}")
 
 
 def _about_stranger(user: str, model: NMF) -> str:
@@ -73,18 +68,6 @@ def _about_stranger(user: str, model: NMF) -> str:
         f"User {user} is not in the training data, so there are no tastes to go by: these are the most rated items.\n"
         f"The model knows {len(ids):,} users, from {ids[0]} to {ids[-1]}."
     )
-
-
-def _pretty(table: pd.DataFrame, title: str, caption: str | None = None) -> Table:
-    pretty = new_table(title, caption=caption)
-    pretty.add_column("#", justify="right")
-    pretty.add_column("score", justify="right")
-    columns = ["item", *(["title"] if "title" in table else [])]
-    for column in columns:
-        pretty.add_column(column, overflow="fold")
-    for place, row in enumerate(table.to_dict("records"), start=1):
-        pretty.add_row(str(place), f"{row['score']:.2f}", *(str(row[column]) for column in columns))
-    return pretty
 
 
 if __name__ == "__main__":

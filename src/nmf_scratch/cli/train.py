@@ -37,6 +37,7 @@ from typing import TYPE_CHECKING, Any
 
 from nmf_scratch._check import InputError
 from nmf_scratch._version import __version__
+from nmf_scratch.cli._asking import LATEST
 from nmf_scratch.cli._common import (
     AlphaBiasOption,
     AlphaOption,
@@ -85,7 +86,6 @@ if TYPE_CHECKING:
     from nmf_scratch.data.dataset import Dataset
     from nmf_scratch.model import NMF
 
-LATEST = "latest"
 RUNS = Path("runs")
 
 NO_PART_OF_A_RUN = ("output", "as_json", "checkpoint", "resume")

@@ -27,7 +27,19 @@ SEPARATORS = ("::", "\t", ",", ";", "|")
 ROLES = (*REQUIRED, "timestamp")
 
 ALIASES: dict[str, tuple[str, ...]] = {
-    "user": ("user", "userid", "uid", "username", "reviewerid", "reviewer", "customerid", "customer", "memberid"),
+    "user": (
+        "user",
+        "userid",
+        "uid",
+        "username",
+        "reviewerid",
+        "reviewer",
+        "customerid",
+        "customer",
+        "memberid",
+        "reader",
+        "readerid",
+    ),
     "item": (
         *("item", "itemid", "iid", "movieid", "movie", "isbn", "bookid", "book", "productid", "product", "asin"),
         *("parentasin", "artistid", "artist", "trackid", "songid", "gameid", "animeid", "businessid", "recipeid"),
@@ -190,7 +202,7 @@ def _well_known(path: Path, names: tuple[str, ...], *, required: bool = False) -
     if missing and (found or required):
         raise InputError(
             f"cannot tell which column of {path} is the {' and the '.join(missing)}; it has: {', '.join(names)}; "
-            "pass columns={'user': ..., 'item': ..., 'rating': ...}"
+            "pass columns={'user': ..., 'item': ..., 'rating': ...} (option --columns user=...,item=...,rating=...)"
         )
     return found
 

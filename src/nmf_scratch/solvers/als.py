@@ -99,9 +99,13 @@ class AlternatingLeastSquares(Extrapolating):
         self, view: Compressed, spans: Spans, W: NDArray[Any], H: NDArray[Any], penalty: Penalty, columns: Columns
     ) -> None:
         """Minimise over the free columns of W."""
-        singular = SINGULAR if W.dtype == np.float64 else SINGULAR_IN_FLOAT32
-        options = (self.method == "pivoting", singular, self.descent_sweeps, float(self.tolerance))
+        options = (self.method == "pivoting", singular_in(W.dtype), self.descent_sweeps, float(self.tolerance))
         solve_rows(view, spans, W, padded(H, columns.n_latent), explained(H, columns), penalty, columns, options)
+
+
+def singular_in(dtype: np.dtype[Any]) -> float:
+    """Return the share of its diagonal entry below which a pivot is rounding, for sums in this type."""
+    return SINGULAR if dtype == np.float64 else SINGULAR_IN_FLOAT32
 
 
 def in_float64(penalty: Penalty) -> Penalty:

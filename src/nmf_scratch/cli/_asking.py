@@ -1,0 +1,155 @@
+"""What the commands that ask a trained model share: finding it, reading ids and a stranger's ratings, tables."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.table import Table
+
+from nmf_scratch._check import InputError
+from nmf_scratch.cli._common import new_table, note, parse_columns
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+    from nmf_scratch.folding import FoldedUser
+    from nmf_scratch.model import NMF
+
+LATEST = "latest"  # cli.train points it at the newest run
+
+ModelOption = Annotated[Path | None, typer.Option(help="Model file.", show_default="the latest run's")]
+UserRatingsOption = Annotated[
+    Path | None, typer.Option(help="A file of somebody's own ratings (item, rating): for people not in the data.")
+]
+
+
+def load_model(model: Path | None, runs: Path) -> tuple[NMF, Path]:
+    """Load the named model, or that of the newest run."""
+    from nmf_scratch.model import NMF
+
+    path = model or latest_model(runs)
+    return NMF.load(path), path
+
+
+def latest_model(runs: Path) -> Path:
+    """Return the model file of the newest run."""
+    latest = runs / LATEST
+    if latest.is_file():  # a folder that cannot hold links
+        latest = runs / latest.read_text(encoding="utf-8").strip()
+    if not latest.is_dir():
+        raise InputError(
+            f"there is no trained model under {str(runs)!r}: run `nmf-scratch train` first, or pass --model"
+        )
+    return runs / latest.resolve().name / "model.npz"
+
+
+def typed_id(text: str, known_ids: np.ndarray) -> Any:
+    """Turn what was typed into the dtype of the model's ids; text that is no such id stays text (and is unknown)."""
+    if known_ids.dtype.kind not in "iuf":
+        return text
+    try:
+        return known_ids.dtype.type(text)
+    except (ValueError, OverflowError):
+        return text
+
+
+def typed_ids(text: str | None, known_ids: np.ndarray) -> list[Any] | None:
+    """Read a list of ids: separated by commas, or one a line in a file whose name was typed."""
+    if text is None:
+        return None
+    is_file = Path(text).is_file()
+    parts = Path(text).read_text(encoding="utf-8-sig").splitlines() if is_file else text.split(",")
+    return [typed_id(part.strip(), known_ids) for part in parts if part.strip()]
+
+
+def check_who(user: str | None, file: Path | None) -> None:
+    """Refuse nobody, and two at once, before a model is loaded."""
+    if (user is None) == (file is None):
+        raise InputError("name a USER, or pass --user-ratings FILE with somebody's own ratings: one of the two")
+
+
+def who(user: str | None, file: Path | None, columns: str | None, model: NMF) -> Any:
+    """Return the user that is asked for: an id, or somebody folded in from a file."""
+    return typed_id(user, model.user_ids_) if file is None else folded_from(file, columns, model)  # type: ignore[arg-type]
+
+
+def folded_from(file: Path, columns: str | None, model: NMF) -> FoldedUser:
+    """Fold somebody in from a file of items and ratings; what is left out is said on stderr."""
+    if not file.is_file():
+        raise InputError(f"there is no file {str(file)!r} (--user-ratings): pass a table with an item and a rating")
+    given = [(typed_id(item, model.item_ids_), rating) for item, rating in own_ratings(file, columns)]
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        folded = model.fold_in(given)
+    for warning in caught:
+        note(f"note: {warning.message}")
+    if not folded.known:
+        example = ", ".join(str(item) for item in model.item_ids_[:3])
+        raise InputError(f"none of the items in {str(file)!r} is known to the model, whose ids look like {example}")
+    return folded
+
+
+def own_ratings(file: Path, columns: str | None) -> list[tuple[str, float]]:
+    """Read items and ratings from a small file: columns by --columns, by well-known names, or in that order.
+
+    Separators are guessed, quotes and a decimal comma are understood; three columns without names are those of a
+    ratings file: user, item, rating.
+    """
+    from nmf_scratch.data.formats import SEPARATORS, is_number, split
+
+    lines = [line for line in file.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+    fitting = [s for s in SEPARATORS if lines and all(len(split(line, s)) >= 2 for line in lines)]
+    if not fitting:
+        raise InputError(f"{str(file)!r} must have an item and a rating on each line, with one separator throughout")
+    # A comma may be a decimal one, or stand in a title: any other separator that fits goes before it.
+    rows = [[cell.strip() for cell in split(line, min(fitting, key=",".__eq__))] for line in lines]
+    item, rating = _places(file, rows[0], columns)
+    values = [row[rating].replace(",", ".") if rating < len(row) else "" for row in rows]
+    start = 0 if is_number(values[0]) else 1
+    for row, value in zip(rows[start:], values[start:], strict=True):
+        if not is_number(value):
+            raise InputError(f"ratings in {str(file)!r} must be numbers, got {value!r} in {' '.join(row)!r}")
+    if not values[start:]:
+        raise InputError(f"{str(file)!r} holds a header but no rating")
+    return [(row[item], float(value)) for row, value in zip(rows[start:], values[start:], strict=True)]
+
+
+def _places(file: Path, head: list[str], columns: str | None) -> tuple[int, int]:
+    """Find the columns of items and ratings."""
+    from nmf_scratch.data.formats import ALIASES, plain_name
+
+    plain, wanted, places = [plain_name(name) for name in head], parse_columns(columns) or {}, {}
+    for role in ("item", "rating"):
+        where = wanted.get(role)
+        if where is None:
+            places[role] = next((plain.index(name) for name in ALIASES[role] if name in plain), None)
+        elif isinstance(where, int):
+            places[role] = where if where < len(head) else None
+        else:
+            places[role] = head.index(where) if where in head else None
+        if where is not None and places[role] is None:
+            raise InputError(f"--columns {role}={where} is not in {str(file)!r}; its first line has: {', '.join(head)}")
+    default = (0, 1) if len(head) == 2 else (1, 2)
+    if len(head) > 3 and None in places.values():
+        raise InputError(f"cannot tell items from ratings in {str(file)!r}: pass --columns item=…,rating=…")
+    item, rating = (
+        place if place is not None else other for place, other in zip(places.values(), default, strict=True)
+    )
+    return item, rating
+
+
+def list_table(table: pd.DataFrame, title: str, number: str = "score", caption: str | None = None) -> Table:
+    """Build the table of a list: place, number, id and title."""
+    pretty = new_table(title, caption=caption)
+    pretty.add_column("#", justify="right")
+    pretty.add_column(number, justify="right")
+    columns = [column for column in ("item", "user", "title") if column in table]
+    for column in columns:
+        pretty.add_column(column, overflow="fold")
+    for place, row in enumerate(table.to_dict("records"), start=1):
+        pretty.add_row(str(place), f"{row[number]:.2f}", *(str(row[column]) for column in columns))
+    return pretty

@@ -1,0 +1,39 @@
+"""`nmf-scratch similar --item ITEM` or `--user USER`: what, or who, is most like it by the latent factors."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from nmf_scratch._check import InputError
+from nmf_scratch.cli._asking import ModelOption, list_table, load_model, typed_id
+from nmf_scratch.cli._common import JsonOption, RunsOption, note, print_json, run_alone, stdout
+from nmf_scratch.cli.train import RUNS
+
+
+def similar(
+    item: Annotated[str | None, typer.Option(help="An item's id.")] = None,
+    user: Annotated[str | None, typer.Option(help="A user's id.")] = None,
+    n: Annotated[int, typer.Option("-n", help="How many.")] = 10,
+    model: ModelOption = None,
+    output: RunsOption = RUNS,
+    as_json: JsonOption = False,
+) -> None:
+    """List the items most like an item, or the users most like a user (cosine of factors, biases left out)."""
+    if (item is None) == (user is None):
+        raise InputError("pass --item or --user, one of the two")
+    trained, path = load_model(model, output)
+    if item is not None:
+        table, title = trained.similar_items(typed_id(item, trained.item_ids_), n), f"Like item {item}"
+    else:
+        table, title = trained.similar_users(typed_id(str(user), trained.user_ids_), n), f"Like user {user}"
+    if as_json:
+        print_json({"model": str(path), "item": item, "user": user, "similar": table.to_dict("records")})
+        return
+    note(f"model: {path}")
+    stdout.print(list_table(table, title, "similarity"))
+
+
+if __name__ == "__main__":
+    run_alone(similar)

@@ -1,0 +1,239 @@
+"""Rows for new ratings: with the other side fixed, what is the best row.
+
+Someone new has rated a few items. The items' rows are known, so the new row is the small problem that a user's row is
+in every half-step of `als`, with the same penalty: (ALS.1) and (ALS.2), solved exactly by the kernels of
+`nmf_scratch.solvers.nnls`. No other row moves (Sarwar et al., *Incremental singular value
+decomposition algorithms*, ICCIT 2002, call that folding in). The ridge counts the *new* ratings, as it counted
+everybody else's, and the bias is drawn to the common level: who has rated little is taken for an average person.
+
+A row is solved from zero, not from where it happens to be. Where its problem has one solution that makes no difference;
+where it has many (no ridge, and fewer ratings than factors), the same ratings always give the same row.
+
+Other divergences have no closed form. There, `SWEEPS` multiplicative updates (MU.4) of the row start from the average
+of the rows there are; for 1 ≤ β < 2 the problem is convex, so that where they end does not depend on it.
+
+Cost: O(n_new · K² + K³) per row, some microseconds; O(n_items · K) once per model.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nmf_scratch._jit import kernel, threads
+from nmf_scratch.data.ratings import Compressed, Ratings
+from nmf_scratch.factors import NO_COLUMN, Columns, Factors
+from nmf_scratch.objective import FLOOR, Objective, Penalty
+from nmf_scratch.solvers.als import (
+    CHUNK,
+    LANES,
+    explained,
+    in_float64,
+    normal_equations,
+    padded,
+    singular_in,
+    solve_rows,
+    sum_products,
+)
+from nmf_scratch.solvers.base import even_spans, tile_cuts
+from nmf_scratch.solvers.multiplicative import exponents, multiply_rows
+from nmf_scratch.solvers.nnls import descend, pivot
+
+PARALLEL_FROM = 2_000
+"""Ratings that are worth several threads."""
+
+DESCENT = (1000, 1e-10)
+"""Sweeps and tolerance of the descent that a singular row falls back to, as in `als`."""
+
+SWEEPS = 500
+"""Multiplicative updates of a row where the loss is not squared error."""
+
+
+class RowSolver:
+    """Finds best rows of one side, the other side fixed.
+
+    Parameters
+    ----------
+    factors : Factors
+        For ratings scaled to a mean of 1, as in training.
+    objective : Objective
+        The problem.
+    side : {0, 1}
+        Whose rows to find: 0 the users', 1 the items'.
+    """
+
+    def __init__(self, factors: Factors, objective: Objective, side: int) -> None:
+        self._rows, self._fixed = (factors.W, factors.H) if side == 0 else (factors.H, factors.W)
+        self._columns: Columns = factors.columns[side]
+        self._objective, self._side = objective, side
+        self._partners = padded(self._fixed, self._columns.n_latent)
+        self._explained = explained(self._fixed, self._columns)
+
+    def solve(self, view: Compressed, *, n_threads: int | None = None) -> NDArray[Any]:
+        """Return the best row for each row of ratings.
+
+        Parameters
+        ----------
+        view : Compressed
+            Ratings of the new rows, scaled to a mean of 1 in training; columns are rows of the fixed side.
+        n_threads : int, optional
+            For many rows; never changes the result.
+
+        Returns
+        -------
+        ndarray, shape (n_rows, K)
+            In the dtype of the factors, frozen column included. A row without ratings has nothing but a bias.
+        """
+        dtype = self._fixed.dtype
+        view = view._replace(values=view.values.astype(dtype, copy=False))
+        if self._objective.loss != 2:
+            return self._multiply(view, n_threads)
+        rows = np.zeros((len(view.indptr) - 1, self._fixed.shape[1]), dtype)
+        if self._columns.frozen != NO_COLUMN:
+            rows[:, self._columns.frozen] = 1
+        penalty = in_float64(self._objective.penalty(self._side, np.diff(view.indptr), dtype))
+        options = (True, singular_in(dtype), *DESCENT)
+        arguments = (rows, self._partners, self._explained, penalty, self._columns, options)
+        if len(view.values) < PARALLEL_FROM:  # not worth a parallel region, nor waiting for a fit in another thread
+            solve_few(view, *arguments)
+        else:
+            with threads(n_threads):
+                solve_rows(view, even_spans(view), *arguments)
+        return rows
+
+    def _multiply(self, view: Compressed, n_threads: int | None) -> NDArray[Any]:
+        number = self._fixed.dtype.type
+        # Zero could never be left.
+        level = np.maximum(self._rows.mean(axis=0, dtype=np.float64), FLOOR)
+        rows = np.tile(level.astype(number), (len(view.indptr) - 1, 1))
+        penalty = self._objective.penalty(self._side, np.diff(view.indptr), self._fixed.dtype)
+        gammas = tuple(number(gamma) for gamma in exponents(self._objective))
+        loss = (number(self._objective.loss), number(FLOOR))
+        with threads(1 if len(view.values) < PARALLEL_FROM else n_threads):
+            work = even_spans(view), tile_cuts(view, self._fixed)
+            for _ in range(SWEEPS):
+                multiply_rows(view, work, rows, self._fixed, penalty, self._columns, loss, gammas)
+        return rows
+
+
+@dataclass(frozen=True, eq=False)
+class FoldedUser:
+    """Someone the model was not trained on, as far as it can tell from a few ratings.
+
+    Attributes
+    ----------
+    factors : ndarray, shape (k,)
+        Latent factors, in √(unit of the ratings).
+    bias : float
+        In the unit of the ratings; 0 in a model without biases.
+    items : ndarray
+        Raw ids of the rated items that the model knows.
+    ratings : ndarray of float, shape (n_known,)
+        Their ratings.
+    unknown_items : ndarray
+        Raw ids of the rated items that it does not know, and that tell it nothing.
+    """
+
+    factors: NDArray[Any]
+    bias: float
+    items: NDArray[Any]
+    ratings: NDArray[Any]
+    unknown_items: NDArray[Any]
+    row: NDArray[Any] = field(repr=False)
+    codes: NDArray[Any] = field(repr=False)
+
+    @property
+    def known(self) -> bool:
+        """Whether any rating was of use; if not, the row is an average user's."""
+        return len(self.codes) > 0
+
+
+def take_rows(view: Compressed, rows: NDArray[Any]) -> Compressed:
+    """Return the ratings of these rows alone, in this order."""
+    lengths = np.diff(view.indptr)[rows]
+    indptr = np.concatenate([[0], np.cumsum(lengths)])
+    positions = np.repeat(view.indptr[rows] - indptr[:-1], lengths) + np.arange(indptr[-1])
+    return Compressed(indptr, view.indices[positions], view.values[positions])
+
+
+def with_best_rows(
+    factors: Factors, ratings: Ratings, objective: Objective, *, n_threads: int | None = None
+) -> Factors:
+    """Return factors whose user rows are the best for these item rows: an exact half-step.
+
+    Parameters
+    ----------
+    factors : Factors
+        For ratings scaled to a mean of 1.
+    ratings : Ratings
+        Those scaled ratings.
+    objective : Objective
+        With squared error.
+    n_threads : int, optional
+        Never changes the result.
+    """
+    rated = ratings.user_counts > 0  # a user without ratings keeps the row it has
+    rows = RowSolver(factors, objective, 0).solve(ratings.by_user, n_threads=n_threads)
+    return Factors(np.where(rated[:, None], rows, factors.W), factors.H, factors.biases)
+
+
+def refined(
+    factors: Factors,
+    ratings: Ratings,
+    objective: Objective,
+    touched: tuple[NDArray[Any], NDArray[Any]],
+    *,
+    rounds: int,
+    n_threads: int | None = None,
+) -> Factors:
+    """Return factors in which some rows were solved again, users and items in turns, users last.
+
+    Parameters
+    ----------
+    factors, ratings, objective
+        The problem, scaled to a mean of 1, and where to start; all other rows stay as they are.
+    touched : (ndarray of int, ndarray of int)
+        Rows of users and of items with new ratings.
+    rounds : int
+        Times that the items are solved; the users are solved once more.
+    n_threads : int, optional
+        Never changes the result.
+    """
+    factors = factors.copy()
+    views = take_rows(ratings.by_user, touched[0]), take_rows(ratings.by_item, touched[1])
+    for side in (*(0, 1) * rounds, 0):
+        rows = RowSolver(factors, objective, side).solve(views[side], n_threads=n_threads)
+        (factors.W, factors.H)[side][touched[side]] = rows
+    return factors
+
+
+@kernel
+def solve_few(
+    view: Compressed,
+    W: NDArray[Any],
+    partners: NDArray[Any],
+    explained: NDArray[Any],
+    penalty: Penalty,
+    columns: Columns,
+    options: tuple[bool, float, int, float],
+) -> None:
+    """Do what `als.solve_rows` does, on the calling thread; that one loses a tenth of its speed if it calls this."""
+    k, width = columns.n_latent, partners.shape[1]
+    copies = np.zeros((CHUNK, width + LANES), partners.dtype)
+    copies[:, width] = 1
+    sums, totals = np.empty((width + 4, width), partners.dtype), np.empty(2, partners.dtype)
+    n_free = k + (columns.free_bias >= 0)
+    A, d, w = np.empty((n_free, n_free)), np.empty(n_free), np.empty(n_free)
+    for u in range(len(W)):
+        own = slice(view.indptr[u], view.indptr[u + 1])
+        sum_products(view.indices[own], view.values[own], partners, explained, copies, sums, totals)
+        normal_equations(sums, totals, penalty, u, k, A, d)
+        w[:] = 0
+        if not (options[0] and pivot(A, d, w, options[1])):
+            descend(A, d, w, options[2], options[3])
+        W[u, :k] = w[:k]
+        if columns.free_bias >= 0:
+            W[u, columns.free_bias] = w[k]

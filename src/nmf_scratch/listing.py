@@ -1,0 +1,216 @@
+"""Short lists in the caller's own ids: `recommend`, `similar_items`, `similar_users`.
+
+What is computed is in `nmf_scratch.recommendation` and `nmf_scratch.similarity`; here ids become codes, wishes (seen,
+candidates, blocked) become masks, and codes become tables with titles.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from nmf_scratch._check import InputError, check_number
+from nmf_scratch.baselines import most_rated
+from nmf_scratch.data.pairs import UNKNOWN
+from nmf_scratch.data.ratings import Compressed
+from nmf_scratch.fitted import FittedModel, as_column
+from nmf_scratch.folding import FoldedUser
+from nmf_scratch.recommendation import NONE, top_n
+from nmf_scratch.similarity import POOL, POOL_AT_LEAST, diversified, most_similar
+
+
+class ListingModel(FittedModel):
+    """The side of `NMF` that lists items and users."""
+
+    def recommend(
+        self,
+        user: Any,
+        n: int = 10,
+        *,
+        exclude_seen: bool = True,
+        candidates: Any = None,
+        blocked: Any = None,
+        diversity: float = 0.0,
+    ) -> pd.DataFrame:
+        """Recommend the n items with the highest scores.
+
+        Parameters
+        ----------
+        user : id, FoldedUser, or list-like of them
+            Raw user ids. A user not seen in training gets the most rated items (or an error with
+            ``unknown="raise"``).
+        n : int
+            Length of each list; fewer where the items run out.
+        exclude_seen : bool
+            Whether to leave out what the user has rated.
+        candidates, blocked : sequence of ids, optional
+            The only items that may be listed, and items that may not. Those that the model does not know have no
+            score, and are passed over.
+        diversity : float
+            From 0, the best scores, to 1, the least alike: how much an item loses by its likeness to those listed
+            before it, see `nmf_scratch.similarity`. The list of a stranger stays as it is.
+
+        Returns
+        -------
+        DataFrame
+            Columns item, score (predicted rating, unclipped) and, where known, title; a first column user for a list
+            of users. Best first; ties by item id.
+
+        Raises
+        ------
+        InputError
+            If n is not a positive integer, diversity is not between 0 and 1, candidates or blocked is no list, or a
+            user is unknown and the policy is "raise".
+        """
+        self._check_fitted()
+        check_number("n", n, minimum=1, integer=True)
+        check_number("diversity", diversity, minimum=0.0, maximum=1.0)
+        allowed = self._allowed(candidates, blocked)
+        if not pd.api.types.is_list_like(user):
+            return self._recommend([user], n, exclude_seen, allowed, diversity).drop(columns="user")
+        return self._recommend(list(user), n, exclude_seen, allowed, diversity)
+
+    def _recommend(
+        self, users: list[Any], n: int, exclude_seen: bool, allowed: NDArray[np.bool_], diversity: float
+    ) -> pd.DataFrame:
+        codes, folded = self._codes_of(users)
+        if self.unknown == "raise" and (codes == UNKNOWN).any():
+            raise InputError(f"user {users[int(np.argmin(codes))]!r} was not seen in training (unknown='raise')")
+        audience = self._audience(codes, folded, exclude_seen)
+        pool = n if diversity == 0 else max(POOL * n, POOL_AT_LEAST)
+        items, scores = top_n(
+            audience[0], self._factors.H, pool, seen=audience[1], rows=audience[2], allowed=allowed,
+            n_threads=self.n_threads,
+        )  # fmt: skip
+        if diversity > 0:
+            items, scores = self._diversified(items, scores, n, diversity)
+        if (strangers := codes == UNKNOWN).any():
+            popular = most_rated(self._ratings)
+            popular = popular[allowed[popular]][:n]
+            average = self._factors.with_average_rows(self._ratings).W[UNKNOWN]
+            items[strangers], scores[strangers] = popular, self._factors.H[popular] @ average
+        listed = items != NONE
+        table = self._table(items[listed], scores[listed])
+        table.insert(0, "user", np.repeat(as_column(users), listed.sum(axis=1)))
+        return table
+
+    def similar_items(self, item: Any, n: int = 10) -> pd.DataFrame:
+        """List the items that are most like one: the cosine of their latent factors, biases left out.
+
+        Parameters
+        ----------
+        item : id
+            Raw item id.
+        n : int
+            Length of the list; fewer where the items run out. The item itself is not listed.
+
+        Returns
+        -------
+        DataFrame
+            Columns item, similarity (0 … 1) and, where known, title.
+
+        Raises
+        ------
+        InputError
+            If the item was not seen in training: nothing is known that could be compared.
+        """
+        self._check_fitted()
+        check_number("n", n, minimum=1, integer=True)
+        code = self.item_codes([item])[0]
+        if code == UNKNOWN:
+            raise InputError(f"item {item!r} was not seen in training: there is nothing to compare it by")
+        allowed = self._ratings.item_counts > 0
+        allowed[code] = False
+        codes, cosines = most_similar(self.H_[code], self.H_, n, allowed=allowed)
+        return self._table(codes, cosines).rename(columns={"score": "similarity"})
+
+    def similar_users(self, user: Any, n: int = 10) -> pd.DataFrame:
+        """List the users whose tastes are most like somebody's: the cosine of their latent factors, biases left out.
+
+        Parameters
+        ----------
+        user : id or FoldedUser
+        n : int
+            Length of the list; fewer where the users run out. A user is not listed as like themselves.
+
+        Returns
+        -------
+        DataFrame
+            Columns user, similarity (0 … 1).
+
+        Raises
+        ------
+        InputError
+            If nothing is known of the user.
+        """
+        self._check_fitted()
+        check_number("n", n, minimum=1, integer=True)
+        codes, folded = self._codes_of([user])
+        if codes[0] == UNKNOWN:
+            raise InputError(f"user {user!r} was not seen in training: pass what they rated to fold_in first")
+        allowed = self._ratings.user_counts > 0
+        if not folded:
+            allowed[codes[0]] = False
+        row = folded[0].factors if folded else self.W_[codes[0]]
+        found, cosines = most_similar(row, self.W_, n, allowed=allowed)
+        return pd.DataFrame({"user": self.user_ids_[found], "similarity": cosines.astype(np.float64)})
+
+    def _allowed(self, candidates: Any, blocked: Any) -> NDArray[np.bool_]:
+        """Return which items may be listed; one without ratings has no factors of its own and never may."""
+        allowed = self._ratings.item_counts > 0
+        if candidates is not None:
+            chosen = np.append(np.zeros_like(allowed), False)
+            chosen[self._listed_codes("candidates", candidates)] = True  # an unknown one is the entry appended
+            allowed &= chosen[:-1]
+        if blocked is not None:
+            allowed = np.append(allowed, False)
+            allowed[self._listed_codes("blocked", blocked)] = False
+            allowed = allowed[:-1]
+        return allowed
+
+    def _listed_codes(self, name: str, items: Any) -> NDArray[Any]:
+        if not pd.api.types.is_list_like(items):
+            raise InputError(f"{name} must be a list of item ids, got {items!r}: wrap a single one, [{items!r}]")
+        return self.item_codes(list(items)) if len(items) else np.zeros(0, dtype=np.int64)
+
+    def _diversified(
+        self, items: NDArray[Any], scores: NDArray[Any], n: int, diversity: float
+    ) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Choose n of the candidates of each user."""
+        chosen = np.full((len(items), min(n, items.shape[1])), NONE)
+        values = np.full(chosen.shape, -np.inf, scores.dtype)
+        for u in range(len(items)):
+            picked = diversified(items[u], scores[u], self.H_, n, diversity)
+            chosen[u, : len(picked)], values[u, : len(picked)] = items[u, picked], scores[u, picked]
+        return chosen, values
+
+    def _audience(
+        self, codes: NDArray[Any], folded: list[FoldedUser], exclude_seen: bool
+    ) -> tuple[NDArray[Any], Compressed, NDArray[Any]]:
+        """Return each user's factors, the items not to list, and each user's row among those (−1: none)."""
+        W, seen = self._factors.W, self._ratings.by_user
+        if not folded:
+            return W[codes], seen, codes if exclude_seen else np.full_like(codes, UNKNOWN)
+        # Only the rows that are asked for are gathered: there may be millions of others.
+        parts = [
+            folded[code - len(W)].codes if code >= len(W) else seen.indices[seen.indptr[code] : seen.indptr[code + 1]]
+            for code in codes
+        ]
+        rows = [folded[code - len(W)].row if code >= len(W) else W[code] for code in codes]
+        indptr = np.concatenate([[0], np.cumsum([len(part) for part in parts])])
+        indices = np.concatenate(parts)
+        gathered = Compressed(indptr, indices, np.ones(len(indices), np.float32))
+        return (
+            np.array(rows),
+            gathered,
+            np.where((codes == UNKNOWN) | (not exclude_seen), UNKNOWN, np.arange(len(codes))),
+        )
+
+    def _table(self, items: NDArray[Any], scores: NDArray[Any]) -> pd.DataFrame:
+        table = pd.DataFrame({"item": self.item_ids_[items], "score": scores.astype(np.float64)})
+        if self.items_ is not None and "title" in self.items_:
+            table["title"] = self.items_["title"].to_numpy()[items]
+        return table
