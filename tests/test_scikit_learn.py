@@ -51,6 +51,9 @@ class FirstTwoColumns(NMF):
     def fit(self, X, y=None):
         return super().fit(first_two(X), y)
 
+    def partial_fit(self, X, y=None):
+        return super().partial_fit(first_two(X), y)
+
     def predict(self, X):
         return super().predict(first_two(X))
 

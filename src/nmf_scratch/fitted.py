@@ -65,12 +65,14 @@ class FittedModel(Estimator):
             If an id is unknown and the policy is "raise", or X is not a table of pairs.
         """
         self._check_fitted()
-        user_ids, item_ids = columns_of(X)
+        user_ids, item_ids = columns_of(X, self._encoder.names)
         (users, folded), items = self._codes_of(user_ids), self.item_codes(item_ids)
         unknown = (users == UNKNOWN) | (items == UNKNOWN)
         if self.unknown == "raise" and unknown.any():
             raise InputError(f"{unknown.sum()} pairs have an id that was not seen in training (unknown='raise')")
-        factors = self._factors.with_average_rows(self._ratings)
+        factors = self._factors
+        if unknown.any() or folded:  # a copy of all rows, not to be made for nothing
+            factors = factors.with_average_rows(self._ratings)
         if folded:  # their codes follow on the others; the average row stays the last
             W = np.vstack([factors.W[:UNKNOWN], *(user.row for user in folded), factors.W[UNKNOWN]])
             factors = Factors(W, factors.H, factors.biases)
