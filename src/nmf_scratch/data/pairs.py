@@ -10,6 +10,7 @@ stands, each zero in it would be a rating.
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -35,6 +36,8 @@ NAMES = ("user", "item")
 
 MAX_TABLE_COLUMNS = 4
 """User, item, rating and time; a wider array of floats is a matrix of users × items."""
+
+PACKAGE = __name__.split(".")[0]
 
 LOOKED_AT = 100
 """How many unseen ids are examined for having the wrong type."""
@@ -101,10 +104,18 @@ def _codes(side: str, encoder: LabelEncoder, ids: Any) -> NDArray[Any]:
         if twin is not None and encoder.transform([twin])[0] != UNKNOWN:
             warnings.warn(
                 f"{side} {label!r} was not seen in training, but {twin!r} was: pass ids of the type that fit was given",
-                stacklevel=5,  # whoever called predict
+                stacklevel=_outside(),
             )
             break
     return codes
+
+
+def _outside() -> int:
+    """Return the stack level, for a warning of the caller, of whoever called this package."""
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back and frame.f_globals.get("__name__", "").split(".")[0] == PACKAGE:
+        level, frame = level + 1, frame.f_back
+    return level
 
 
 def _other_type(label: Any, known: NDArray[Any]) -> Any:
