@@ -38,8 +38,8 @@ from nmf_scratch.solvers.als import (
     solve_rows,
     sum_products,
 )
-from nmf_scratch.solvers.base import even_spans, tile_cuts
-from nmf_scratch.solvers.multiplicative import exponents, multiply_rows
+from nmf_scratch.solvers.base import even_spans
+from nmf_scratch.solvers.multiplicative import exponents, multiply_rows, shares
 from nmf_scratch.solvers.nnls import descend, pivot
 
 PARALLEL_FROM = 2_000
@@ -113,7 +113,7 @@ class RowSolver:
         gammas = tuple(number(gamma) for gamma in exponents(self._objective))
         loss = (number(self._objective.loss), number(FLOOR))
         with threads(1 if len(view.values) < PARALLEL_FROM else n_threads):
-            work = even_spans(view), tile_cuts(view, self._fixed)
+            work = shares(view, self._fixed)
             for _ in range(SWEEPS):
                 multiply_rows(view, work, rows, self._fixed, penalty, self._columns, loss, gammas)
         return rows

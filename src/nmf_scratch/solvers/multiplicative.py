@@ -72,22 +72,20 @@ class MultiplicativeUpdates(Extrapolating):
             "loss": (number(objective.loss), number(FLOOR)),
             "exponents": tuple(number(gamma) for gamma in exponents(objective)),
         }
-        for side, view, partners in (("W", state["by_user"], factors.H), ("H", state["by_item"], factors.W)):
-            cuts = tile_cuts(view, partners)
-            state |= {f"cuts_{side}": cuts, f"spans_{side}": even_spans(view, n_spans(cuts))}
+        state |= {"work_W": shares(state["by_user"], factors.H), "work_H": shares(state["by_item"], factors.W)}
         return prepare_extrapolation(state, train, factors, objective) if self.extrapolate else state
 
     def _epoch(self, state: State) -> None:
         columns_W, columns_H = state["columns"]
         W, H, loss, exponents = state["W"], state["H"], state["loss"], state["exponents"]
-        work_W, work_H = (state["spans_W"], state["cuts_W"]), (state["spans_H"], state["cuts_H"])
-        multiply_rows(state["by_user"], work_W, W, H, state["penalty_W"], columns_W, loss, exponents)
-        multiply_rows(state["by_item"], work_H, H, W, state["penalty_H"], columns_H, loss, exponents)
+        multiply_rows(state["by_user"], state["work_W"], W, H, state["penalty_W"], columns_W, loss, exponents)
+        multiply_rows(state["by_item"], state["work_H"], H, W, state["penalty_H"], columns_H, loss, exponents)
 
 
-def n_spans(cuts: NDArray[np.int64]) -> int:
-    """Return into how many spans to cut the rows: with several tiles few, so that each is of use to many rows."""
-    return N_SPANS if cuts.shape[1] == 2 else FEW_SPANS
+def shares(view: Compressed, partners: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return `work` for `multiply_rows`; with several tiles there are few spans, so that each tile serves many rows."""
+    cuts = tile_cuts(view, partners)
+    return even_spans(view, N_SPANS if cuts.shape[1] == 2 else FEW_SPANS), cuts
 
 
 def exponents(objective: Objective) -> tuple[float, float]:
@@ -117,8 +115,7 @@ def multiply_rows(
     view : Compressed
         Ratings grouped by the rows of W.
     work : (spans, cuts)
-        Runs of rows to share out, and where each row's ratings pass from tile to tile, see `even_spans` and `tile_cuts`
-        in `nmf_scratch.solvers.base`.
+        Runs of rows to share out, and where each row's ratings pass from tile to tile, from `shares`.
     W, H : ndarray, shapes (n_rows, K) and (n_columns, K)
     penalty : Penalty
         Of the side of W.
