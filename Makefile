@@ -6,6 +6,7 @@ SHELL := /bin/sh
 .DELETE_ON_ERROR:
 
 VENV ?= .venv
+PORT ?= 8000
 COVERAGE ?= 95
 # A Python >= 3.11 that can make virtual environments; some distributions package that part separately.
 USABLE := import sys, ensurepip, venv; sys.exit(sys.version_info < (3, 11))
@@ -17,6 +18,7 @@ OLDEST_PYTHON ?= python3.11
 PY := $(VENV)/bin/python
 RUN := $(VENV)/.run
 DEV := $(VENV)/.dev
+DOCS := $(VENV)/.docs
 MINIMUM := $(VENV)-minimum
 PEERS := $(VENV)-peers
 PIP := -m pip --disable-pip-version-check --quiet
@@ -41,6 +43,11 @@ endif
 .PHONY: compare
 compare: $(RUN) ## run every solver on one problem, on the same folds: table, compare.csv and compare.png in runs/compare
 	@$(PY) -m nmf_scratch compare $(ARGS)
+
+.PHONY: report
+report: $(RUN) ## one HTML page about the last trained model, with figures and reasons; trains one first if there is none
+	@test -e runs/latest || $(PY) -m nmf_scratch train
+	@$(PY) -m nmf_scratch report $(ARGS)
 
 .PHONY: data
 data: $(RUN) ## list the datasets and which are at hand: make data ARGS="download ml-100k"
@@ -93,6 +100,18 @@ results: $(RUN) ## measure accuracy on the folds of MovieLens 100K; rewrites the
 	@$(PY) -m nmf_scratch compare --dataset ml-100k --folds u1-u5 --output runs/compare
 	@cp runs/compare/compare.png docs/figures/compare.png
 
+# Always from nothing: a page may change with any module. Sphinx's own warnings and what pages print are errors alike.
+.PHONY: docs
+docs: $(DOCS) ## build the site in build/docs, running every page and script on it; warnings are errors
+	@rm -rf build/docs docs/auto_gallery
+	@$(PY) -m sphinx --builder html --fresh-env --fail-on-warning --keep-going --quiet docs build/docs $(ARGS)
+	@echo 'The site is in build/docs: open build/docs/index.html, or make docs-serve'
+
+.PHONY: docs-serve
+docs-serve: $(VENV)/.made ## show the site on http://localhost:8000; another port: make docs-serve PORT=8080
+	@test -f build/docs/index.html || $(MAKE) docs
+	@$(PY) -m http.server $(PORT) --bind localhost --directory build/docs
+
 .PHONY: lint
 lint: $(DEV) ## check style, format and types
 	$(PY) -m ruff check
@@ -108,6 +127,7 @@ format: $(DEV) ## mend style and format
 clean: ## remove environments, builds and caches; runs and data stay
 	rm -rf $(VENV) $(MINIMUM) $(PEERS) build dist src/*.egg-info
 	rm -rf .benchmarks .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf docs/auto_gallery
 	find src tests benchmarks docs -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
 
 .PHONY: help
@@ -131,6 +151,10 @@ $(RUN): $(VENV)/.made pyproject.toml constraints.txt
 
 $(DEV): $(RUN)
 	@$(PY) $(PIP) install --constraint constraints.txt --group dev
+	@touch $@
+
+$(DOCS): $(RUN)
+	@$(PY) $(PIP) install --constraint constraints.txt --group docs
 	@touch $@
 
 $(MINIMUM)/.dev: pyproject.toml constraints-minimum.txt

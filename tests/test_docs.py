@@ -5,19 +5,18 @@ running text or a docstring, and *carried* by the line of code that ends in the 
 """
 
 import ast
-import contextlib
-import io
 import re
 import tokenize
-import warnings
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+import matplotlib
 import numba
 import numpy as np
 import pytest
+from _pages import parse, run, same_picture, with_measurements
 from problems import OBJECTIVES, dense, naive_frozen, naive_sides, small_ratings
 from reference import multiplicative as naive_mu
 from reference import problem as naive_problem
@@ -35,58 +34,29 @@ DEFINITION = re.compile(r"\\tag\{([A-Z]+\.\d+)\}")
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 
 every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-needs_numba = pytest.mark.skipif(
-    bool(numba.config.DISABLE_JIT), reason="the README trains on the demo data: minutes without Numba"
-)
-every_page_at_its_speed = pytest.mark.parametrize(
-    "page",
-    [pytest.param(page, marks=[needs_numba] if page.parent == ROOT else []) for page in PAGES],
-    ids=lambda page: str(page.relative_to(ROOT)),
-)
-
-
-class Block(NamedTuple):
-    """A fenced block: its language, the line of its opening fence (from 1), its text, the lines before it."""
-
-    language: str
-    line: int
-    text: str
-    gap: str
-
-
-def parse(text):
-    """Split a page into (blocks, prose); in the prose, blocks are blank lines."""
-    blocks, prose = [], []
-    block, gap, start = None, [], 0
-    for number, line in enumerate(text.splitlines(), start=1):
-        fence = re.fullmatch(r" *```(\S*)", line)
-        if fence and block is None:
-            block, start, language = [], number, fence[1]
-        elif fence:
-            blocks.append(Block(language, start, "".join(part + "\n" for part in block), "".join(gap)))
-            block, gap = None, []
-        elif block is None:
-            gap.append(line)
-        else:
-            block.append(line)
-        prose.append("" if fence or block is not None else line)
-    assert block is None, f"the block of line {start} is not closed"
-    return blocks, "\n".join(prose)
+NEEDS_NUMBA = "<!-- needs Numba -->"
+"""Stands on pages whose code takes minutes without it."""
+PINNED = f"matplotlib=={matplotlib.__version__}" in (ROOT / "constraints.txt").read_text(encoding="utf-8").split()
+"""Whether pictures are drawn by the version that drew those in docs/figures: letters differ between versions."""
 
 
 def read(page):
     return parse(page.read_text(encoding="utf-8"))
 
 
-def without_code(prose):
-    return re.sub(r"`[^`\n]*`", "", prose)
+def prose(text):
+    return "\n".join(parse(text).prose)
+
+
+def without_code(text):
+    return re.sub(r"`[^`\n]*`", "", prose(text))
 
 
 # Equations
 
 
 def definitions(page):
-    return [tag for block in read(page)[0] if block.language == "math" for tag in DEFINITION.findall(block.text)]
+    return [tag for block in read(page).blocks if block.language == "math" for tag in DEFINITION.findall(block.text)]
 
 
 def carried(path):
@@ -132,7 +102,7 @@ def test_no_page_and_no_twin_cites_an_equation_that_is_not_there(path):
 
 @pytest.mark.parametrize("page", DOCS, ids=lambda page: page.name)
 def test_python_on_a_page_carries_known_equations_at_the_end_of_code(page, tmp_path):
-    for block in read(page)[0]:
+    for block in read(page).blocks:
         if block.language == "python":
             file = tmp_path / f"{block.line}.py"
             file.write_text(block.text, encoding="utf-8")
@@ -142,35 +112,19 @@ def test_python_on_a_page_carries_known_equations_at_the_end_of_code(page, tmp_p
 # Code
 
 
-def run(blocks, name):
-    """Run the Python blocks of a page in one namespace, warnings as errors.
-
-    Return the namespace and, for each block that prints something else than the page shows, (line, printed, shown).
-    What is printed must stand in a ```text block right after the block; without one, nothing may be printed.
-    """
-    namespace, different = {"__name__": "__main__"}, []
-    for block, after in zip(blocks, [*blocks, None][1:], strict=True):
-        if block.language != "python":
-            continue
-        printed = io.StringIO()
-        code = compile("\n" * block.line + block.text, name, "exec")  # so that errors name the line of the page
-        with contextlib.redirect_stdout(printed), warnings.catch_warnings():
-            warnings.simplefilter("error")
-            exec(code, namespace)
-        shown = after.text if after and after.language == "text" and not after.gap.strip() else ""
-        if printed.getvalue() != shown:
-            different.append((block.line, printed.getvalue(), shown))
-    return namespace, different
-
-
 def names_on(page):
-    return run(read(ROOT / "docs" / page)[0], page)[0]
+    return run(read(ROOT / "docs" / page), page).names
 
 
-@every_page_at_its_speed
+@every_page
 def test_every_python_block_runs_and_prints_what_the_page_shows(page, tmp_path, monkeypatch):
+    if numba.config.DISABLE_JIT and NEEDS_NUMBA in page.read_text(encoding="utf-8"):
+        pytest.skip("the page needs Numba to be done in time")
     monkeypatch.chdir(tmp_path)
-    assert run(read(page)[0], page.name)[1] == []
+    outcome = run(read(page), page.name)
+    assert outcome.different == []
+    for link, drawn in outcome.pictures:
+        assert not PINNED or same_picture(drawn, (page.parent / link).read_bytes()), link
 
 
 @pytest.mark.parametrize(
@@ -188,9 +142,9 @@ def test_every_python_block_runs_and_prints_what_the_page_shows(page, tmp_path, 
     ],
 )
 def test_pages_that_derive_have_code_that_runs_and_shows_what_it_prints(name):
-    languages = Counter(block.language for block in read(ROOT / "docs" / f"{name}.md")[0])
+    languages = Counter(block.language for block in read(ROOT / "docs" / "learn" / f"{name}.md").blocks)
     assert languages["python"] >= languages["text"] >= 5
-    assert set(languages) == {"python", "text", "math"}
+    assert set(languages) - {"{literalinclude}"} == {"python", "text", "math"}
 
 
 @pytest.mark.parametrize(
@@ -203,7 +157,7 @@ def test_pages_that_derive_have_code_that_runs_and_shows_what_it_prints(name):
     ],
 )
 def test_a_page_that_shows_something_else_is_caught(page):
-    assert run(parse(page)[0], "page.md")[1]
+    assert run(parse(page), "page.md").different
 
 
 @pytest.mark.parametrize(
@@ -216,17 +170,72 @@ def test_a_page_that_shows_something_else_is_caught(page):
 )
 def test_a_page_that_does_not_run_is_caught(page, error):
     with pytest.raises(error):
-        run(parse(page)[0], "page.md")
+        run(parse(page), "page.md")
 
 
 def test_blocks_of_a_page_share_one_namespace():
     page = "```python\nx = 2\n```\nThen\n```python\nprint(x)\n```\n\n```text\n2\n```\n"
-    assert run(parse(page)[0], "page.md")[1] == []
+    assert run(parse(page), "page.md").different == []
+
+
+def test_what_was_measured_may_differ_in_its_numbers_only_and_is_renewed():
+    page = "Start\n\n```python\nprint(f'{took}  s, {1.5} ms')\n```\n\n```text measured\n   0.25 s, 20 ms\n```\n\nEnd\n"
+    renewed = "Start\n\n```python\nprint(f'{12}  s, {1.5} ms')\n```\n\n```text measured\n12  s, 1.5 ms\n```\n\nEnd\n"
+    page = page.replace("took", "12")
+    outcome = run(parse(page), "page.md")
+    assert outcome.different == []
+    assert with_measurements(page, outcome.printed) == renewed
+    assert run(parse(page.replace("20 ms", "20 s")), "page.md").different
+    assert run(parse(page.replace("text measured", "text")), "page.md").different
+
+
+DRAWS = """```python
+from nmf_scratch.plots.style import new_figure
+
+figure = new_figure(2, 1)
+figure.subplots().plot([0, 1], [0, HEIGHT])
+
+```
+
+```text
+```
+
+![A line](figures/line.png)
+"""
+
+
+def test_a_picture_below_a_block_is_its_figure():
+    def drawn(height, page=DRAWS):
+        return run(parse(page.replace("HEIGHT]", f"{height}]")), "page.md").pictures
+
+    [(link, png)] = drawn(1)
+    assert link == "figures/line.png"
+    assert same_picture(png, drawn(1)[0][1])
+    assert not same_picture(png, drawn("1], [1, 0")[0][1])
+    assert drawn(1, DRAWS.replace("![A", "Between.\n\n![A")) == []
+    with pytest.raises(KeyError, match="figure"):
+        drawn(1, DRAWS + "\n```python\nx = 1\n```\n\n![A line](figures/same.png)\n")
+
+
+def test_every_picture_in_the_documentation_is_shown():
+    shown = {
+        (page.parent / link).resolve() for page in PAGES for link in LINK.findall(page.read_text(encoding="utf-8"))
+    }
+    assert set((ROOT / "docs" / "figures").iterdir()) <= shown
+
+
+@pytest.mark.parametrize("page", DOCS, ids=lambda page: page.name)
+def test_source_that_a_page_includes_is_there(page):
+    for block in read(page).blocks:
+        if block.language == "{literalinclude}":
+            source = ast.parse((page.parent / block.rest).resolve(strict=True).read_text(encoding="utf-8"))
+            [name] = re.findall(r":pyobject: (\w+)", block.text)
+            assert name in {node.name for node in ast.walk(source) if isinstance(node, ast.FunctionDef | ast.ClassDef)}
 
 
 @every_page
 def test_python_blocks_fit_the_page(page):
-    for block in read(page)[0]:
+    for block in read(page).blocks:
         if block.language == "python":
             ast.parse(block.text)
             assert max(map(len, block.text.splitlines())) <= 120
@@ -237,12 +246,12 @@ def test_python_blocks_fit_the_page(page):
 
 def slugs(page):
     """Return the anchors that a code host gives to the headings of a page."""
-    headings = re.findall(r"^#+ +(.+)$", read(page)[1], re.M)
+    headings = re.findall(r"^#+ +(.+)$", prose(page.read_text(encoding="utf-8")), re.M)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
 
 
 def broken_links(page, text):
-    for link in LINK.findall(without_code(parse(text)[1])):
+    for link in LINK.findall(without_code(text)):
         if re.match(r"https?://|mailto:", link):
             continue
         path, _, anchor = link.partition("#")
@@ -258,15 +267,16 @@ def test_links_lead_somewhere(page):
 
 
 @pytest.mark.parametrize(
-    "link", ["nowhere.md", "../src/nowhere.py", "notation.md#nowhere", "#nowhere", "/etc", "../.."]
+    "link", ["nowhere.md", "../src/nowhere.py", "learn/notation.md#nowhere", "#nowhere", "/etc", "../.."]
 )
 def test_a_broken_link_is_caught(link):
     assert list(broken_links(ROOT / "docs" / "README.md", f"See [this]({link}).\n")) == [link]
 
 
 def test_the_index_links_to_every_page():
-    linked = {link.partition("#")[0] for link in LINK.findall(read(ROOT / "docs" / "README.md")[1])}
-    assert {str(page.relative_to(ROOT / "docs")) for page in DOCS} <= {"README.md", *linked}
+    index = (ROOT / "docs" / "README.md").read_text(encoding="utf-8")
+    linked = {link.partition("#")[0] for link in LINK.findall(prose(index))}
+    assert {str(page.relative_to(ROOT / "docs")) for page in DOCS} <= {"README.md", "index.md", *linked}
 
 
 def test_pages_that_docstrings_name_exist():
@@ -281,7 +291,7 @@ FRAGILE = re.compile(r"\\[^A-Za-z]|(?<![A-Za-z0-9])_|\*|\|")
 
 @pytest.mark.parametrize("page", DOCS, ids=lambda page: page.name)
 def test_inline_formulas_survive_markdown(page):
-    for line in without_code(read(page)[1]).splitlines():
+    for line in without_code(page.read_text(encoding="utf-8")).splitlines():
         assert line.count("$") % 2 == 0, line
         pieces = line.split("$")
         for before, formula, after in zip(pieces[0::2], pieces[1::2], pieces[2::2], strict=False):
@@ -295,7 +305,7 @@ def test_inline_formulas_survive_markdown(page):
 @pytest.fixture(scope="module")
 def mu():
     """Names that the page on multiplicative updates defines."""
-    return names_on("multiplicative-updates.md")
+    return names_on("learn/multiplicative-updates.md")
 
 
 class Place(NamedTuple):
@@ -412,7 +422,7 @@ def test_updating_both_sides_at_once_raises_the_objective_and_taking_turns_does_
 
 def test_slopes_of_single_ratings_add_up_to_the_slope_of_the_objective():
     """The claim that projected-sgd.md rests on, with every kind of penalty, against the package's own gradient."""
-    visit = names_on("projected-sgd.md")["visit"]
+    visit = names_on("learn/projected-sgd.md")["visit"]
     for objective in OBJECTIVES.values():
         ratings = small_ratings(12)
         factors = scaled_start(ratings, 3, dtype="float64", key=12)

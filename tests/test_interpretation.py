@@ -113,6 +113,12 @@ class TestFactors:
         assert sorted(genre_lifts(fitted).idxmax()) in (["even", "late"], ["even", "odd"])
         assert {genres.split(",")[0] for genres in factor_summary(fitted)["genres"]} & {"even"}
 
+    def test_items_without_a_genre_make_no_genre(self):
+        items = ITEMS.assign(genres=["odd" if n % 2 else "" for n in range(39)])
+        fitted = NMF(2, solver="als", random_state=0).fit(Dataset(name="x", ratings=FRAME, items=items))
+        assert list(genre_lifts(fitted).index) == ["odd"]
+        assert genre_lifts(NMF(2, solver="als", random_state=0).fit(FRAME)).shape == (0, 2)
+
     def test_sparsity_by_hand(self):
         H = np.array([[1.0, 5.0, 0.0], [1.0, 0.0, 0.0], [1.0, 0.0, 0.0], [1.0, 0.0, 0.0]])
         np.testing.assert_allclose(sparsity(H), [0, 1, 1])

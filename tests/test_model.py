@@ -103,7 +103,7 @@ class TestInput:
                 r"X must have columns 'user' and 'item', or two columns in that order; got \['user'\]",
             ),
             (np.ones((4, 3)), np.ones(4), r"shape \(n, 2\), got shape \(4, 3\)"),
-            (X, Y[:-1], r"y must hold one rating per row of X, shape \(300,\); got shape \(299,\)"),
+            (X, Y[:-1], r"y must hold one number per row of X, shape \(300,\); got shape \(299,\)"),
             (X, ["five"] * 300, "y must hold numbers"),
             (X, None, "y is missing: pass the ratings, or a frame with columns user, item and rating"),
             (X[:0], Y[:0], "X is empty"),

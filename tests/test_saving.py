@@ -56,7 +56,7 @@ def save_version_1(model, path):
     arrays = {
         "W": model._factors.W, "H": model._factors.H,
         "user_ids": model.user_ids_.astype(np.str_), "item_ids": model.item_ids_,
-        **dict(zip(LARGE[2:], (model._ratings.users, model._ratings.items, model._ratings.values), strict=True)),
+        **dict(zip(LARGE[2:5], (model._ratings.users, model._ratings.items, model._ratings.values), strict=True)),
         "history": model.history_.to_array(),
         **{f"items_{name}": column for name, column in items.items()},
     }  # fmt: skip

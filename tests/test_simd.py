@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from nmf_scratch import _jit
+from nmf_scratch.data.ratings import ones
 from nmf_scratch.factors import Columns
 from nmf_scratch.objective import Penalty
 from nmf_scratch.solvers import als, coordinate_descent, multiplicative, sgd, stochastic
@@ -24,16 +25,20 @@ pytestmark = [
 
 NUMBER = np.float32(1)
 VECTOR, MATRIX = np.ones(16, np.float32), np.ones((8, 16), np.float32)
-CODES, STARTS = np.zeros(1, np.int32), np.zeros(2, np.int64)
+CODES, STARTS, ONES = np.zeros(1, np.int32), np.zeros(2, np.int64), ones()
 PENALTY = Penalty(*[NUMBER] * 6, VECTOR)
 SIDE = sgd.Side(MATRIX, VECTOR, VECTOR)
 SHARE = (NUMBER,) * 4
 
 HOT = {
-    "sgd": (sgd.sweep, (Visits(STARTS, STARTS, CODES, CODES, VECTOR), SIDE, SIDE, PENALTY, PENALTY, True, NUMBER), 13),
-    "adaptive": (stochastic.slopes, (NUMBER, VECTOR, VECTOR, SHARE, SHARE, True, VECTOR, VECTOR), 9),
-    "mu": (multiplicative.pull_of_squares, (VECTOR, MATRIX, CODES, VECTOR, VECTOR, VECTOR), 28),
-    "cd, residuals": (coordinate_descent.gather_row, (VECTOR, MATRIX, CODES, VECTOR, MATRIX, VECTOR), 1),
+    "sgd": (
+        sgd.sweep,
+        (Visits(STARTS, STARTS, CODES, CODES, VECTOR, ONES), SIDE, SIDE, PENALTY, PENALTY, True, NUMBER),
+        13,
+    ),
+    "adaptive": (stochastic.slopes, (NUMBER, NUMBER, VECTOR, VECTOR, SHARE, SHARE, True, VECTOR, VECTOR), 13),
+    "mu": (multiplicative.pull_of_squares, (VECTOR, MATRIX, (CODES, VECTOR, ONES), VECTOR, VECTOR), 34),
+    "cd, residuals": (coordinate_descent.gather_row, (VECTOR, MATRIX, CODES, VECTOR, ONES, MATRIX, VECTOR), 13),
     "cd, columns": (
         coordinate_descent.cycle_columns,
         (VECTOR, MATRIX, VECTOR, NUMBER, NUMBER, PENALTY, Columns(14, 14, 15)),

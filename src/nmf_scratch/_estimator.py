@@ -39,11 +39,12 @@ class Estimator:
         """Predict the ratings of (user, item) pairs, shape (n,)."""
         raise TypeError(f"{type(self).__name__} must define predict")
 
-    def score(self, X: Any, y: ArrayLike) -> float:
+    def score(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Return R², the share of the variance of y that is explained: 1 at best; of a constant y, 1 or 0."""
         truth = np.asarray(y, dtype=np.float64).ravel()
-        errors = truth - self.predict(X)
-        unexplained, variance = float(errors @ errors), float(np.sum((truth - truth.mean()) ** 2))
+        weights = np.ones(len(truth)) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
+        mean = np.average(truth, weights=weights)
+        unexplained, variance = (float(weights @ off**2) for off in (truth - self.predict(X), truth - mean))
         if variance == 0:  # as scikit-learn's r2_score has it
             return float(unexplained == 0)
         return 1.0 - unexplained / variance

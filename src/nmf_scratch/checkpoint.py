@@ -152,12 +152,13 @@ def problem_of(
     shape = {"n_components": factors.n_components, "biases": factors.biases, "dtype": str(factors.W.dtype)}
     problem |= {**shape, "random_state": key, "package version": __version__}
     for name, ratings in (("training ratings", train), ("validation ratings", valid)):
-        problem[name] = (
-            None
-            if ratings is None
-            else checksum({"users": ratings.users, "items": ratings.items, "values": ratings.values})
-        )
+        problem[name] = None if ratings is None else checksum(_columns(ratings))
     return {**problem, "starting factors": checksum({"W": factors.W, "H": factors.H})}
+
+
+def _columns(ratings: Ratings) -> Arrays:
+    columns = {"users": ratings.users, "items": ratings.items, "values": ratings.values}
+    return columns if ratings.weights is None else {**columns, "weights": ratings.weights}
 
 
 class Keeper:

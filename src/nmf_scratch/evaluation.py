@@ -184,14 +184,14 @@ def evaluate_groups(
         fitted, _ = data.fit(model, train)
         predictions = fitted.predict(data.pairs.iloc[test])
         for name in names:
-            groups = fixed[name] if name in fixed else _quantile(codes[name], train, QUANTILES[name])
+            groups = fixed[name] if name in fixed else quantile_groups(codes[name], train, QUANTILES[name])
             for group, rows_of in pd.Series(groups[test]).groupby(groups[test], dropna=False).indices.items():
                 errors = _errors(data.values[test][rows_of], predictions[rows_of])
                 rows.append({"fold": fold, "by": name, "group": group, **errors, "n_test": len(rows_of)})
     return pd.DataFrame(rows)
 
 
-def _quantile(codes: NDArray[Any], train: NDArray[np.intp], n_groups: int) -> NDArray[np.intp]:
+def quantile_groups(codes: NDArray[Any], train: NDArray[np.intp], n_groups: int) -> NDArray[np.intp]:
     """Return the group 1 … n_groups of each rating's row: rows by number of training ratings, groups of equal size."""
     counts = np.bincount(codes[train], minlength=codes.max() + 1)
     rank = np.empty(len(counts), dtype=np.intp)

@@ -165,7 +165,7 @@ def scaled_start(
     -------
     Factors
     """
-    mean = float(ratings.values.mean(dtype=np.float64)) or 1.0
+    mean = ratings.mean or 1.0
     bias = BIAS_LEVEL * mean if biases else 0.0
     rng = generator(key, INIT)
     level = np.sqrt((mean - 2 * bias) / n_components)

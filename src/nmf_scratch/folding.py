@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nmf_scratch._jit import kernel, threads
-from nmf_scratch.data.ratings import Compressed, Ratings
+from nmf_scratch.data.ratings import Compressed, Ratings, weight_of_rows, weights_at
 from nmf_scratch.factors import NO_COLUMN, Columns, Factors
 from nmf_scratch.objective import FLOOR, Objective, Penalty
 from nmf_scratch.solvers.als import (
@@ -38,7 +38,7 @@ from nmf_scratch.solvers.als import (
     solve_rows,
     sum_products,
 )
-from nmf_scratch.solvers.base import even_spans
+from nmf_scratch.solvers.base import even_spans, in_dtype
 from nmf_scratch.solvers.multiplicative import exponents, multiply_rows, shares
 from nmf_scratch.solvers.nnls import descend, pivot
 
@@ -88,13 +88,13 @@ class RowSolver:
             In the dtype of the factors, frozen column included. A row without ratings has nothing but a bias.
         """
         dtype = self._fixed.dtype
-        view = view._replace(values=view.values.astype(dtype, copy=False))
+        view = in_dtype(dtype, view)
         if self._objective.loss != 2:
             return self._multiply(view, n_threads)
         rows = np.zeros((len(view.indptr) - 1, self._fixed.shape[1]), dtype)
         if self._columns.frozen != NO_COLUMN:
             rows[:, self._columns.frozen] = 1
-        penalty = in_float64(self._objective.penalty(self._side, np.diff(view.indptr), dtype))
+        penalty = in_float64(self._objective.penalty(self._side, weight_of_rows(view), dtype))
         options = (True, singular_in(dtype), *DESCENT)
         arguments = (rows, self._partners, self._explained, penalty, self._columns, options)
         if len(view.values) < PARALLEL_FROM:  # not worth a parallel region, nor waiting for a fit in another thread
@@ -109,7 +109,7 @@ class RowSolver:
         # Zero could never be left.
         level = np.maximum(self._rows.mean(axis=0, dtype=np.float64), FLOOR)
         rows = np.tile(level.astype(number), (len(view.indptr) - 1, 1))
-        penalty = self._objective.penalty(self._side, np.diff(view.indptr), self._fixed.dtype)
+        penalty = self._objective.penalty(self._side, weight_of_rows(view), self._fixed.dtype)
         gammas = tuple(number(gamma) for gamma in exponents(self._objective))
         loss = (number(self._objective.loss), number(FLOOR))
         with threads(1 if len(view.values) < PARALLEL_FROM else n_threads):
@@ -156,7 +156,8 @@ def take_rows(view: Compressed, rows: NDArray[Any]) -> Compressed:
     lengths = np.diff(view.indptr)[rows]
     indptr = np.concatenate([[0], np.cumsum(lengths)])
     positions = np.repeat(view.indptr[rows] - indptr[:-1], lengths) + np.arange(indptr[-1])
-    return Compressed(indptr, view.indices[positions], view.values[positions])
+    weights = weights_at(view.weights, positions)
+    return Compressed(indptr, view.indices[positions], view.values[positions], weights)
 
 
 def with_best_rows(
@@ -223,13 +224,13 @@ def solve_few(
     """Do what `als.solve_rows` does, on the calling thread; that one loses a tenth of its speed if it calls this."""
     k, width = columns.n_latent, partners.shape[1]
     copies = np.zeros((CHUNK, width + LANES), partners.dtype)
-    copies[:, width] = 1
     sums, totals = np.empty((width + 4, width), partners.dtype), np.empty(2, partners.dtype)
     n_free = k + (columns.free_bias >= 0)
     A, d, w = np.empty((n_free, n_free)), np.empty(n_free), np.empty(n_free)
     for u in range(len(W)):
-        own = slice(view.indptr[u], view.indptr[u + 1])
-        sum_products(view.indices[own], view.values[own], partners, explained, copies, sums, totals)
+        observed = slice(view.indptr[u], view.indptr[u + 1])
+        own = view.indices[observed], view.values[observed], view.weights[observed]
+        sum_products(own, partners, explained, copies, sums, totals)
         normal_equations(sums, totals, penalty, u, k, A, d)
         w[:] = 0
         if not (options[0] and pivot(A, d, w, options[1])):

@@ -53,7 +53,7 @@ def popularity_start(
         latent = X[:, : columns.n_latent]
         latent[:] = latent.mean() + trust * (latent - latent.mean())
     if biases:
-        mean = float(ratings.values.mean(dtype=np.float64))
+        mean = ratings.mean
         offsets = shrunk_offsets(ratings, ratings.values - mean, SHRINKAGE, SHRINKAGE)
         for X, offset, columns in zip((factors.W, factors.H), offsets, factors.columns, strict=True):
             X[:, columns.free_bias] = np.maximum(0.0, X[:, columns.free_bias] + offset)
@@ -69,7 +69,7 @@ def nndsvda_start(
     the matrix has singular vectors are drawn as in `scaled_start`. Parameters and return value as there.
     """
     factors = scaled_start(ratings, n_components, biases=biases, dtype="float64", key=key)
-    mean = float(ratings.values.mean(dtype=np.float64)) or 1.0
+    mean = ratings.mean or 1.0
     taken = 2 * BIAS_LEVEL * mean if biases else 0.0
     rank = min(n_components, min(ratings.shape) - 1)
     if rank > 0:
@@ -161,7 +161,7 @@ def own_start(
 
 def _biases(given: Any, ratings: Ratings) -> tuple[Any, Any]:
     if len(given) == 2:
-        level = BIAS_LEVEL * float(ratings.values.mean(dtype=np.float64))
+        level = BIAS_LEVEL * ratings.mean
         return np.full(ratings.n_users, level), np.full(ratings.n_items, level)
     for name, bias, rows in zip(("user_bias", "item_bias"), given[2:], ratings.shape, strict=True):
         if np.shape(bias) != (rows,):

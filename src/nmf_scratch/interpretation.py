@@ -14,7 +14,7 @@ here per factor and for the ratings that are active. It is exact for the loss 2 
 for rows of stochastic solvers it explains the row that `fold_in` would find.
 
 *What a factor is about.* In the training predictions item i gets m_if = h_if Σ_u∈Ω_i w_uf stars from factor f. An item,
-or a genre, is typical of a factor where it gets more than its share m_i· m_·f / m_··. That ratio, the *lift*, is wild
+or a genre, is typical of a factor where it gets more than its share `m_i· m_·f / m_··`. That ratio, the *lift*, is wild
 where little is expected, so `PRIOR` ratings' worth of a lift of 1 is added: (m + s) / (expected + s), the shrinkage of
 disproportionate counts (DuMouchel, *The American Statistician* 53(3), 1999).
 """
@@ -32,18 +32,22 @@ from scipy.sparse import csr_array
 
 from nmf_scratch._check import InputError, check_number
 from nmf_scratch.data.pairs import UNKNOWN
+from nmf_scratch.data.ratings import ones
+from nmf_scratch.folding import take_rows
 from nmf_scratch.similarity import directions
 from nmf_scratch.updating import UpdatableModel
 
 PRIOR = 50
 """Ratings' worth of an average factor that lifts are shrunk by."""
 
+_NO_REASONS = pd.DataFrame({"factor": [], "item": [], "rating": [], "influence": []})
 TITLES, GENRES, SHOWN = 3, 2, 5
 """How many titles and genres name a factor, and how many factors a printed explanation shows."""
 
 CARRIED = 0.1
 """A row counts as covered by a factor from this share of the factor's largest entry."""
 Matrix = NDArray[np.float64]
+Seen = list[NDArray[Any]]  # a user's ratings: codes of the items, ratings, weights
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,20 +117,18 @@ def explain(model: UpdatableModel, user: Any, item: Any) -> Explanation:
             what = f"item {item!r}" if i == UNKNOWN else f"user {name!r}"
             raise InputError(f"{what} was not seen in training (unknown='raise')")
         mean = pd.DataFrame({"part": ["mean rating"], "contribution": [model.mean_rating_], "about": [""]})
-        return Explanation(name, item, "", model.mean_rating_, mean, _no_reasons())
+        return Explanation(name, item, "", model.mean_rating_, mean, _NO_REASONS.copy())
     factors = model._factors.with_average_rows(model._ratings)
     h = factors.H[i].astype(np.float64)
     if codes[0] == UNKNOWN:
-        w, seen, values = factors.W[UNKNOWN], np.zeros(0, np.int64), np.zeros(0)
+        w, seen = factors.W[UNKNOWN], [np.zeros(0, np.int64), np.zeros(0), np.zeros(0)]
     elif folded:
-        w, seen, values = folded[0].row, folded[0].codes, folded[0].ratings
+        w, seen = folded[0].row, [folded[0].codes, folded[0].ratings, ones()]
     else:
-        view, u = model._ratings.by_user, codes[0]
-        own = slice(view.indptr[u], view.indptr[u + 1])
-        w, seen, values = factors.W[u], view.indices[own], view.values[own]
+        w, (_, *seen) = factors.W[codes[0]], take_rows(model._ratings.by_user, codes[:1])
     parts = _parts(model, w * h)
-    reasons = _reasons(model, w.astype(np.float64), h, seen, values.astype(np.float64))
-    title = "" if i == UNKNOWN else _titles(model, np.array([i]))[0] if _has_titles(model) else ""
+    reasons = _reasons(model, w.astype(np.float64), h, seen)
+    title = item_names(model, np.array([i]))[0] if i != UNKNOWN and _has_titles(model) else ""
     return Explanation(name, item, title, float(parts["contribution"].sum()), parts, reasons)
 
 
@@ -145,35 +147,33 @@ def _parts(model: UpdatableModel, products: Matrix) -> pd.DataFrame:
     return pd.concat([pd.DataFrame(biases), pd.DataFrame(latent)], ignore_index=True)
 
 
-def influences(model: UpdatableModel, w: Matrix, h: Matrix, seen: NDArray[Any], values: Matrix) -> Matrix:
+def influences(model: UpdatableModel, w: Matrix, h: Matrix, seen: Seen) -> Matrix:
     """Return what each rating adds to each part of a score, shape (k, n_seen): the formula of the module."""
-    k, unit = model.n_components, model._unit
-    H = model._factors.H[seen].astype(np.float64)
+    items, values, weights = seen[0], *(column[: len(seen[0])].astype(np.float64) for column in seen[1:])
+    k, unit, roots = model.n_components, model._unit, np.sqrt(weights)
+    H = roots[:, None] * model._factors.H[items]
     active = w[:k] > 0
-    left = values - H[:, k:] @ w[k:]  # e_uj: what the biases leave
-    strength = model._objective().penalty(0, np.array([len(seen)]), np.dtype(np.float64))
-    ridge = unit * float(strength.ridge_rating * len(seen) + strength.ridge_row)
+    left = roots * values - H[:, k:] @ w[k:]  # e_uj: what the biases leave
+    strength = model._objective().penalty(0, weights.sum(keepdims=True), np.dtype(np.float64))
+    ridge = unit * float(strength.ridge_rating * strength.counts[0] + strength.ridge_row)
     A = H[:, :k][:, active].T @ H[:, :k][:, active] + ridge * np.eye(int(active.sum()))
-    table = np.zeros((k, len(seen)))
+    table = np.zeros((k, len(items)))
     table[active] = h[:k][active, None] * (np.linalg.pinv(A, hermitian=True) @ H[:, :k][:, active].T) * left
     return table
 
 
-def _reasons(model: UpdatableModel, w: Matrix, h: Matrix, seen: NDArray[Any], values: Matrix) -> pd.DataFrame:
-    if not len(seen) or model.loss != 2:
-        return _no_reasons()
-    table = influences(model, w, h, seen, values)
+def _reasons(model: UpdatableModel, w: Matrix, h: Matrix, seen: Seen) -> pd.DataFrame:
+    items, values = seen[0], seen[1].astype(np.float64)
+    if not len(items) or model.loss != 2:
+        return _NO_REASONS.copy()
+    table = influences(model, w, h, seen)
     factor, position = np.nonzero(table)
     order = np.lexsort((-table[factor, position], factor))
     factor, position = factor[order], position[order]
-    frame = pd.DataFrame({"factor": factor, "item": model.item_ids_[seen[position]]})
+    frame = pd.DataFrame({"factor": factor, "item": model.item_ids_[items[position]]})
     if _has_titles(model):
-        frame["title"] = _titles(model, seen[position])
+        frame["title"] = item_names(model, items[position])
     return frame.assign(rating=values[position], influence=table[factor, position])
-
-
-def _no_reasons() -> pd.DataFrame:
-    return pd.DataFrame({"factor": [], "item": [], "rating": [], "influence": []})
 
 
 # --- factors ---------------------------------------------------------------------------------------------------------
@@ -183,27 +183,30 @@ def masses(model: UpdatableModel) -> Matrix:
     """Return the stars that each item gets from each factor over all training predictions, shape (n_items, k)."""
     ratings = model._ratings
     observed = csr_array((np.ones(len(ratings)), ratings.items, ratings.by_user.indptr), shape=ratings.shape)
-    mass: Matrix = (observed.T @ model.W_.astype(np.float64)) * model.H_
-    return mass
+    return np.asarray((observed.T @ model.W_.astype(np.float64)) * model.H_)
 
 
 def lifts(mass: Matrix, prior: float) -> Matrix:
     """Return how much more each row has of each column than its share, shrunk towards 1; shape of `mass`."""
     expected = mass.sum(axis=1, keepdims=True) * mass.sum(axis=0) / (mass.sum() or 1.0)
-    shrunk: Matrix = (mass + prior) / (expected + prior)
-    return shrunk
+    return np.asarray((mass + prior) / (expected + prior))
+
+
+def genre_members(model: UpdatableModel) -> pd.DataFrame:
+    """Tell by 1 and 0 which genres (columns) each item (row) has; no columns where no genres are known."""
+    if model.items_ is None or "genres" not in model.items_:
+        return pd.DataFrame(index=range(len(model.item_ids_)))
+    return model.items_["genres"].fillna("").astype(str).str.get_dummies("|").drop(columns="", errors="ignore")
 
 
 def genre_lifts(model: UpdatableModel) -> pd.DataFrame:
     """Return the lift of each genre (rows) in each factor (columns); empty where no genres are known."""
-    mass = masses(model)
-    if model.items_ is None or "genres" not in model.items_:
-        return pd.DataFrame(columns=range(mass.shape[1]))
-    member = model.items_["genres"].fillna("").astype(str).str.get_dummies("|")
-    return pd.DataFrame(lifts(member.to_numpy(dtype=float).T @ mass, _prior(model, mass)), index=list(member.columns))
+    mass, member = masses(model), genre_members(model)
+    return pd.DataFrame(lifts(member.to_numpy(dtype=float).T @ mass, prior_of(model, mass)), index=list(member.columns))
 
 
-def _prior(model: UpdatableModel, mass: Matrix) -> float:
+def prior_of(model: UpdatableModel, mass: Matrix) -> float:
+    """Return the stars that `PRIOR` ratings get from an average factor."""
     return PRIOR * float(mass.sum()) / (len(model._ratings) * mass.shape[1]) or 1.0
 
 
@@ -222,9 +225,9 @@ def factor_summary(model: UpdatableModel, n: int = TITLES) -> pd.DataFrame:
     DataFrame
         One row per factor, the weightiest first, with columns
 
-        - factor: its number, column of W_ and H_;
+        - factor: its number, column of `W_` and `H_`;
         - share: of the stars that all factors together give in training, 0 … 1;
-        - sparsity: of its column of H_, 0 for all entries equal to 1 for a single one (Hoyer, JMLR 5, 2004);
+        - sparsity: of its column of `H_`, 0 for all entries equal to 1 for a single one (Hoyer, JMLR 5, 2004);
         - items, users: coverage, the share of rows with at least a tenth of the column's largest entry;
         - genres: those with the largest lift above 1 ("" where none are known);
         - titles: the n items (titles, else ids) with the largest lift.
@@ -232,9 +235,9 @@ def factor_summary(model: UpdatableModel, n: int = TITLES) -> pd.DataFrame:
     check_number("n", n, minimum=1, integer=True)
     model._check_fitted()
     mass = masses(model)
-    lift, genres = lifts(mass, _prior(model, mass)), genre_lifts(model)
+    lift, genres = lifts(mass, prior_of(model, mass)), genre_lifts(model)
     leading = np.argsort(-lift, axis=0, kind="stable")[:n].T
-    names = _titles(model, np.arange(len(mass)))
+    names = item_names(model, np.arange(len(mass)))
     rated = model._ratings.item_counts > 0, model._ratings.user_counts > 0
     frame = pd.DataFrame({"factor": np.arange(mass.shape[1]), "share": mass.sum(axis=0) / (mass.sum() or 1.0)})
     frame["sparsity"] = sparsity(model.H_[rated[0]])
@@ -258,21 +261,19 @@ def sparsity(H: NDArray[Any]) -> Matrix:
     """Return Hoyer's measure of each column, (√n − ‖h‖₁ / ‖h‖₂) / (√n − 1); 1 for a column of zeros."""
     root, lengths = np.sqrt(len(H)), np.linalg.norm(H.astype(np.float64), axis=0)
     ratio = np.divide(H.sum(axis=0, dtype=np.float64), lengths, out=np.ones(H.shape[1]), where=lengths > 0)
-    measure: Matrix = (root - ratio) / max(root - 1, 1e-12)
-    return measure
+    return np.asarray((root - ratio) / max(root - 1, 1e-12))
 
 
 def _coverage(X: NDArray[Any]) -> Matrix:
     largest = X.max(axis=0)
-    covered: Matrix = ((X / np.where(largest > 0, largest, 1) >= CARRIED) & (largest > 0)).mean(axis=0)
-    return covered
+    return np.asarray(((CARRIED * largest <= X) & (largest > 0)).mean(axis=0))
 
 
 def _has_titles(model: UpdatableModel) -> bool:
     return model.items_ is not None and "title" in model.items_
 
 
-def _titles(model: UpdatableModel, codes: NDArray[Any]) -> list[str]:
+def item_names(model: UpdatableModel, codes: NDArray[Any]) -> list[str]:
     """Name items by title, or by id where there is none."""
     ids = [str(item) for item in model.item_ids_[codes]]
     if model.items_ is None or "title" not in model.items_:
@@ -337,8 +338,7 @@ def stability(model: UpdatableModel, X: Any, y: ArrayLike | None = None, *, n_se
     """
     check_number("n_seeds", n_seeds, minimum=1, integer=True)
     model._check_fitted()
-    columns = directions(model.H_.T.astype(np.float64))
-    found = []
+    columns, found = directions(model.H_.T.astype(np.float64)), []
     for seed in range(n_seeds):
         other = type(model)(**{**model.get_params(), "random_state": model.key_ ^ (seed + 1)}).fit(X, y)
         if not np.array_equal(other.item_ids_, model.item_ids_):

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from nmf_scratch._check import InputError, check_number
 from nmf_scratch.baselines import most_rated
 from nmf_scratch.data.pairs import UNKNOWN
-from nmf_scratch.data.ratings import Compressed
+from nmf_scratch.data.ratings import Compressed, ones
 from nmf_scratch.fitted import FittedModel, as_column
 from nmf_scratch.folding import FoldedUser
 from nmf_scratch.recommendation import NONE, top_n
@@ -202,7 +202,7 @@ class ListingModel(FittedModel):
         rows = [folded[code - len(W)].row if code >= len(W) else W[code] for code in codes]
         indptr = np.concatenate([[0], np.cumsum([len(part) for part in parts])])
         indices = np.concatenate(parts)
-        gathered = Compressed(indptr, indices, np.ones(len(indices), np.float32))
+        gathered = Compressed(indptr, indices, np.ones(len(indices), np.float32), ones())
         return (
             np.array(rows),
             gathered,

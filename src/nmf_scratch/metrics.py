@@ -4,7 +4,7 @@
 different, usually smaller number, and must not be compared with these.
 
 *Ranking metrics at k* judge what users see: the first k items of a list, against the held-out items that each user
-liked (see docs/evaluation.md). Libraries differ in conventions that change the numbers; these hold here:
+liked (see docs/guide/evaluation.md). Libraries differ in conventions that change the numbers; these hold here:
 
 - A list that ends early is not made up for: precision divides by k all the same.
 - Recall divides by all relevant items, even if they are more than k; average precision by min(k, n_relevant), so that
@@ -33,14 +33,15 @@ from nmf_scratch.data.ratings import Ratings
 PerUser = NDArray[np.float64]
 
 
-def rmse(truth: ArrayLike, predictions: ArrayLike) -> float:
-    """Root mean squared error, √(mean (r − r̂)²), in the unit of the ratings; both of shape (n,)."""
+def rmse(truth: ArrayLike, predictions: ArrayLike, *, weights: ArrayLike | None = None) -> float:
+    """Root mean squared error, √(mean (r − r̂)²), in the unit of the ratings; all of shape (n,), the mean by weight."""
     errors = _errors(truth, predictions)
-    return float(np.sqrt(np.mean(errors**2)))  # (EV.1)
+    shares = None if weights is None else np.asarray(weights, dtype=np.float64)
+    return float(np.sqrt(np.average(errors**2, weights=shares)))  # (EV.1)
 
 
 def mae(truth: ArrayLike, predictions: ArrayLike) -> float:
-    """Mean absolute error, mean |r − r̂|, in the unit of the ratings; both of shape (n,)."""
+    """Mean absolute error, mean `|r − r̂|`, in the unit of the ratings; both of shape (n,)."""
     return float(np.mean(np.abs(_errors(truth, predictions))))  # (EV.2)
 
 

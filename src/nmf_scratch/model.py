@@ -102,7 +102,7 @@ class NMF(ReadableModel):
     user_bias_, item_bias_ : ndarray, shapes (n_users,) and (n_items,)
         Non-negative biases, in the unit of the ratings; zeros without `biases`.
     user_ids_, item_ids_ : ndarray
-        Raw ids, sorted; row r of W_ belongs to ``user_ids_[r]``.
+        Raw ids, sorted; row r of `W_` belongs to ``user_ids_[r]``.
     n_iter_ : int
         Epochs run.
     history_ : TrainingHistory
@@ -182,6 +182,7 @@ class NMF(ReadableModel):
         self,
         X: Any,
         y: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
         *,
         checkpoint: str | Path | Checkpoint | None = None,
         resume: bool = False,
@@ -191,10 +192,13 @@ class NMF(ReadableModel):
         Parameters
         ----------
         X : DataFrame, array_like, Dataset, Ratings or sparse matrix
-            (user, item) pairs of shape (n, 2) in raw ids, or data that holds the ratings too: docs/your-own-data.md
-            lists the forms. With a `Dataset` the model also learns the titles.
+            (user, item) pairs of shape (n, 2) in raw ids, or data that holds the ratings too; the forms are listed in
+            docs/guide/your-own-data.md. With a `Dataset` the model also learns the titles.
         y : array_like of float, shape (n,)
             Ratings ≥ 0, where X does not hold them.
+        sample_weight : array_like of float, shape (n,), optional
+            How often each rating counts, 0 or more: weight 3 is the same rating three times, 0 leaves it out. (Where
+            weights are far above 1, a stochastic solver wants smaller steps.)
         checkpoint : str, Path or Checkpoint, optional
             File to keep the run in every few seconds, so that it can go on after Ctrl-C or a crash. It must not exist
             yet, unless `resume` is true.
@@ -213,7 +217,7 @@ class NMF(ReadableModel):
             On parameters or data that cannot be used.
         """
         solver, objective, stopping = self._problem()
-        self._encoder, self._ratings = encode(X, y)
+        self._encoder, self._ratings = encode(X, y, sample_weight)
         self.items_ = item_table(X, self._encoder.items.classes_)
         kept = checkpoint_of(checkpoint, resume, self._encoder.users.classes_, self._encoder.items.classes_)
         saved = kept and kept.saved

@@ -22,6 +22,9 @@ The penalty is chosen per kind of column:
   rating would move it as far as a hundred, and an item with a single rating of 5 would lead everybody's list.)
 - frozen: no penalty, no gradient.
 
+Where ratings have weights, each term of a sum over Ω is multiplied by its own, and n_u is the sum of the weights: a
+rating of weight 3 is worth the same rating three times.
+
 A point is stationary when no allowed step helps, i.e. when w = max(0, w − g/q) for gradient g and any q > 0. Taking
 for q the curvature of the coordinate,
 
@@ -75,7 +78,7 @@ class Penalty(NamedTuple):
     bias_ridge, bias_level : float
         Strength and centre of the free bias column.
     counts : ndarray, shape (n_rows,)
-        n_u, the number of ratings of each row.
+        n_u, the number of ratings of each row, or the sum of their weights.
     """
 
     ridge_rating: Any
@@ -126,9 +129,10 @@ class Objective:
     def penalties(self, ratings: Ratings, factors: Factors) -> tuple[Penalty, Penalty]:
         """Return the penalty of W and of H, in the dtype of the factors."""
         dtype = factors.W.dtype
-        return self.penalty(0, ratings.user_counts, dtype), self.penalty(1, ratings.item_counts, dtype)
+        of_users, of_items = ratings.row_weights
+        return self.penalty(0, of_users, dtype), self.penalty(1, of_items, dtype)
 
-    def penalty(self, side: int, counts: NDArray[np.int64], dtype: np.dtype[Any]) -> Penalty:
+    def penalty(self, side: int, counts: NDArray[Any], dtype: np.dtype[Any]) -> Penalty:
         """Return the penalty of some rows of one side (0: users, 1: items) with so many ratings each."""
         per_rating = self.weighting == "count"
         ridge, lasso = self.alpha[side] * (1 - self.l1_ratio), self.alpha[side] * self.l1_ratio
@@ -141,11 +145,11 @@ class Objective:
         return self.value_and_squares(ratings, factors)[0]
 
     def value_and_squares(self, ratings: Ratings, factors: Factors) -> tuple[float, float]:
-        """Return f(W, H), and the sum of the squared residuals."""
+        """Return f(W, H), and the sum of the squared residuals, each by its weight."""
         total = squares = 0.0
-        for _, values, predictions in _parts(ratings, factors):
-            total += float(np.sum(divergence(values, predictions, self.loss)))
-            squares += float(np.sum((values - predictions) ** 2))
+        for part, values, predictions in _parts(ratings, factors):
+            total += float(np.sum(part.weights() * divergence(values, predictions, self.loss)))
+            squares += float(np.sum(part.weights() * (values - predictions) ** 2))
         for X, penalty, columns in self._by_side(ratings, factors):
             ridge, lasso, centre = _by_column(penalty, columns, X.shape)
             total += float(np.sum(0.5 * ridge * (X - centre) ** 2 + lasso * X))
@@ -181,7 +185,7 @@ class Objective:
         W, H = _sides(factors)
         fits, squares = (np.zeros_like(W), np.zeros_like(H)), (np.zeros_like(W), np.zeros_like(H))
         for part, values, predictions in _parts(ratings, factors):
-            weights, W_part = _weights(predictions, self.loss), W[part.rows]
+            weights, W_part = part.weights() * _weights(predictions, self.loss), W[part.rows]
             errors = part.matrix((values - predictions) * weights)
             observed = part.matrix(weights)
             fits[0][part.rows] = errors @ H
@@ -200,6 +204,11 @@ class _Part(NamedTuple):
     rows: slice
     places: slice
     ratings: Ratings
+
+    def weights(self) -> Any:
+        """Return the weight of each rating, or 1."""
+        weights = self.ratings.weights
+        return 1.0 if weights is None else weights[self.places].astype(np.float64)
 
     def matrix(self, numbers: Matrix) -> csr_array:
         """Return numbers, one for each rating, as a sparse matrix, shape (users of the part, n_items)."""

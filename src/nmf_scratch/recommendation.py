@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 
 from nmf_scratch._check import InputError
 from nmf_scratch._jit import kernel, parallel_kernel, threads
-from nmf_scratch.data.ratings import Compressed
+from nmf_scratch.data.ratings import Compressed, ones
 
 NONE = -1
 """Code that fills up a list that ends early, and row of `seen` of a user who has seen nothing."""
@@ -101,7 +101,8 @@ def top_n(
 def _seen_by(n_users: int, seen: Compressed | None, rows: Any) -> tuple[Compressed, NDArray[np.int64]]:
     """Return the seen items and each user's row in them."""
     if seen is None:
-        return Compressed(np.zeros(1, np.int64), np.zeros(0, np.int32), np.zeros(0, np.float32)), np.full(n_users, NONE)
+        nothing = Compressed(np.zeros(1, np.int64), np.zeros(0, np.int32), np.zeros(0, np.float32), ones())
+        return nothing, np.full(n_users, NONE)
     return seen, np.arange(n_users) if rows is None else np.asarray(rows, dtype=np.int64)
 
 

@@ -2,6 +2,7 @@
 
     W, H                                             factors with their bias columns
     ratings_users, ratings_items, ratings_values     the training ratings, encoded
+    ratings_weights                                  their weights, if they have any
     user_ids, item_ids                               raw ids, sorted (objects: user_ids_json, item_ids_json)
     history                                          one row per evaluated epoch
     items_<column>_json                              what is known of the items: titles, years, genres
@@ -44,7 +45,7 @@ NUMBERS = (
 )
 """Attributes that the header of a model file holds, besides the parameters and the events of the history."""
 
-LARGE = ("W", "H", "ratings_users", "ratings_items", "ratings_values")
+LARGE = ("W", "H", "ratings_users", "ratings_items", "ratings_values", "ratings_weights")
 """Arrays that a mapped model leaves on the disk."""
 
 
@@ -106,16 +107,18 @@ def _text_only(names: tuple[Any, Any] | None) -> list[str] | None:
 
 def ratings_arrays(ratings: Ratings) -> Arrays:
     """Return encoded ratings under the names that files give them."""
-    return {"ratings_users": ratings.users, "ratings_items": ratings.items, "ratings_values": ratings.values}
+    arrays = {"ratings_users": ratings.users, "ratings_items": ratings.items, "ratings_values": ratings.values}
+    return arrays if ratings.weights is None else {**arrays, "ratings_weights": ratings.weights}
 
 
 def _restored_ratings(arrays: Arrays) -> Ratings:
     """Check codes and values, as an index out of range would read foreign memory, unless they are mapped."""
-    users, items, values = (arrays[name] for name in LARGE[2:])
+    users, items, values = (arrays[name] for name in LARGE[2:5])
+    weights = arrays.get("ratings_weights")
     n_users, n_items = len(arrays["W"]), len(arrays["H"])
     if users.flags.writeable:
-        return Ratings.from_arrays(users, items, values, n_users=n_users, n_items=n_items, copy=False)
-    return Ratings(users, items, values, n_users, n_items)
+        return Ratings.from_arrays(users, items, values, weights=weights, n_users=n_users, n_items=n_items, copy=False)
+    return Ratings(users, items, values, n_users, n_items, weights)
 
 
 def data_hash(ratings: Ratings, user_ids: NDArray[Any], item_ids: NDArray[Any]) -> str:

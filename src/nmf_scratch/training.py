@@ -186,7 +186,7 @@ def _train(run: _Run, solver: Solver, stopping: Stopping, key: int) -> str:
     if saved and saved.stop_reason:
         run.restore(saved)
         return saved.stop_reason
-    warm_up(solver, run.factors)
+    warm_up(solver, run.factors, run.train.weights is not None)
     run.state = solver.start(run.train, run.factors, run.objective, key=key, max_iter=stopping.max_iter)
     if run.keeper:
         run.keeper.begin(run.state)
@@ -225,9 +225,9 @@ def _loop(run: _Run, solver: Solver, state: State, stopping: Stopping) -> str:
     return "max_iter"
 
 
-def warm_up(solver: Solver, factors: Factors) -> None:
+def warm_up(solver: Solver, factors: Factors, weighted: bool = False) -> None:
     """Compile everything an epoch and an evaluation need, on a problem of three ratings."""
-    tiny = Ratings.from_arrays([0, 0, 1], [0, 2, 1], [1.0, 2.0, 3.0])
+    tiny = Ratings.from_arrays([0, 0, 1], [0, 2, 1], [1.0, 2.0, 3.0], weights=[1, 2, 3] if weighted else None)
     start = scaled_start(tiny, 1, biases=factors.biases, dtype=str(factors.W.dtype))
     objective = Objective()
     solver.epoch(solver.start(tiny, start, objective, key=0, max_iter=1))
@@ -259,7 +259,7 @@ class _Run:
     def look(self, epoch: int) -> EpochRecord:
         """Judge the factors as they are."""
         objective, squares = self.objective.value_and_squares(self.train, self.factors)
-        train_rmse = self.monitor.unit * float(np.sqrt(squares / len(self.train)))
+        train_rmse = self.monitor.unit * float(np.sqrt(squares / self.train.total_weight))
         kkt = self._kkt() if self.monitor.kkt or (epoch == 0 and self._kkt_at_ends) else np.nan
         return EpochRecord(epoch, self.seconds, objective, train_rmse, self._valid_rmse(), kkt)
 
@@ -270,7 +270,7 @@ class _Run:
         if self.valid is None:
             return float("nan")
         predictions = self.factors.predict(self.valid.users, self.valid.items)
-        return self.monitor.unit * rmse(self.valid.values, predictions)
+        return self.monitor.unit * rmse(self.valid.values, predictions, weights=self.valid.weights)
 
     def exploded(self, record: EpochRecord) -> bool:
         """Whether the objective is no longer finite, or far worse than at the start."""

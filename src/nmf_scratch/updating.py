@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from nmf_scratch._check import InputError, check_number
 from nmf_scratch.data.encoder import LabelEncoder
 from nmf_scratch.data.pairs import UNKNOWN, PairEncoder, columns_of, encode, item_table, split_table, values_of
-from nmf_scratch.data.ratings import Compressed, Ratings
+from nmf_scratch.data.ratings import Compressed, Ratings, ones
 from nmf_scratch.factors import BIAS_LEVEL, Factors
 from nmf_scratch.fitted import as_column
 from nmf_scratch.folding import FoldedUser, RowSolver, refined
@@ -46,11 +46,11 @@ class UpdatableModel(ListingModel):
     _prepared: tuple[Factors, RowSolver] | None = None
     _named: tuple[Factors, list[str]] | None = None
 
-    def fit(self, X: Any, y: ArrayLike | None = None) -> Self:
+    def fit(self, X: Any, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None) -> Self:
         """Learn factors from observed ratings."""
         raise TypeError(f"{type(self).__name__} must define fit")
 
-    def partial_fit(self, X: Any, y: ArrayLike | None = None) -> Self:
+    def partial_fit(self, X: Any, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None) -> Self:
         """Learn from new ratings, of old and new users and items; before `fit` it is `fit`.
 
         Only the rows of users and items with new ratings are solved again, exactly and in turns, from *all* their
@@ -61,6 +61,8 @@ class UpdatableModel(ListingModel):
         ----------
         X, y
             The new ratings, in any form that `fit` takes. A pair that is known gets the new rating.
+        sample_weight : array_like of float, shape (n,), optional
+            How often each new rating counts, 0 or more; once by default. Old ratings keep their weights.
 
         Returns
         -------
@@ -73,8 +75,8 @@ class UpdatableModel(ListingModel):
             On data that cannot be used, or ids of another type than those of the fit; the model then stays as it was.
         """
         if not hasattr(self, "_factors"):
-            return self.fit(X, y)
-        encoder, new = encode(X, y)
+            return self.fit(X, y, sample_weight)
+        encoder, new = encode(X, y, sample_weight)
         sides = (("users", self._encoder.users, encoder.users), ("items", self._encoder.items, encoder.items))
         merged = PairEncoder(
             *(LabelEncoder(unknown="code").fit(_joined(old.classes_, own.classes_, name)) for name, old, own in sides),
@@ -237,7 +239,7 @@ class UpdatableModel(ListingModel):
             )
         inferred = (float(values.min()), float(values.max()))
         self.rating_scale_ = inferred if self.rating_scale == "infer" else _checked_scale(self.rating_scale, inferred)
-        self.mean_rating_ = float(values.mean(dtype=np.float64))
+        self.mean_rating_ = ratings.mean
 
 
 def _items_and_ratings(ratings: Any) -> tuple[Any, NDArray[np.float32]]:
@@ -291,13 +293,17 @@ def _merged(old: Ratings, new: Ratings, moves: list[Any], shape: tuple[int, int]
     n_items = np.int64(shape[1])
     kept = ~np.isin(users * n_items + items, new_users * n_items + new_items)
     pairs = ((users[kept], new_users), (items[kept], new_items), (old.values[kept], new.values))
-    return Ratings.from_arrays(*map(np.concatenate, pairs), n_users=shape[0], n_items=shape[1])
+    weights = None
+    if old.weights is not None or new.weights is not None:
+        once = [np.ones(len(part), np.float32) if part.weights is None else part.weights for part in (old, new)]
+        weights = np.concatenate([once[0][kept], once[1]])
+    return Ratings.from_arrays(*map(np.concatenate, pairs), weights=weights, n_users=shape[0], n_items=shape[1])
 
 
 def _by_user(users: NDArray[Any], items: NDArray[Any], values: NDArray[Any], shape: tuple[int, int]) -> Compressed:
     """Group ratings by user; of repeated pairs the last counts. Unlike `Ratings`, there may be none."""
     if not len(values):
-        return Compressed(np.zeros(shape[0] + 1, np.int64), np.zeros(0, np.int32), np.zeros(0, np.float32))
+        return Compressed(np.zeros(shape[0] + 1, np.int64), np.zeros(0, np.int32), np.zeros(0, np.float32), ones())
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*repeated .user, item. pairs")
         return Ratings.from_arrays(users, items, values, n_users=shape[0], n_items=shape[1]).by_user

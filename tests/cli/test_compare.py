@@ -6,7 +6,7 @@ import pandas as pd
 def test_writes_a_table_and_a_figure_and_prints_a_line_per_solver(cli, shop, tmp_path):
     done = cli("compare", "mu", "sgd", "-d", shop, "-k", 3, "--folds", 2, "--max-iter", 3, "-o", tmp_path / "out")
     assert done.code == 0
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["compare.csv", "compare.png"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["compare.csv", "compare.json", "compare.png"]
     table = pd.read_csv(tmp_path / "out" / "compare.csv")
     assert set(table["solver"]) == {"mu", "sgd"}
     assert table["epoch"].max() == 3

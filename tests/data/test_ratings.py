@@ -29,9 +29,9 @@ def test_canonical_order_is_free_of_the_order_given(triples, random):
 @given(TRIPLES)
 def test_both_views_hold_the_same_matrix(triples):
     ratings = Ratings.from_arrays(*zip(*triples, strict=True), n_users=8, n_items=6)
-    indptr, indices, values = ratings.by_user
+    indptr, indices, values, _ = ratings.by_user
     by_user = sparse.csr_array((values, indices, indptr), shape=ratings.shape).toarray()
-    indptr, indices, values = ratings.by_item
+    indptr, indices, values, _ = ratings.by_item
     by_item = sparse.csc_array((values, indices, indptr), shape=ratings.shape).toarray()
     expected = np.zeros(ratings.shape)
     for user, item, value in triples:

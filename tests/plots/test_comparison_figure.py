@@ -30,3 +30,9 @@ def test_four_panels_with_a_line_per_solver():
 def test_every_solver_has_a_look_of_its_own():
     assert SOLVER_LOOKS.keys() >= SOLVERS.keys()
     assert len(set(SOLVER_LOOKS.values())) == len(SOLVER_LOOKS)
+
+
+def test_the_bias_model_is_in_view_even_where_it_beats_all():
+    figure = plot_comparison(runs(), title="Two solvers", bar=0.5)
+    low, high = figure.axes[2].get_ylim()
+    assert low < 0.5 < 0.95 < high

@@ -175,7 +175,7 @@ def eg_twin(ratings, start, objective, key):
 
 def block_sgd_twin(ratings, start, objective, key):
     W, H, solver = start.W, start.H, SOLVERS["block-sgd"]()
-    grid = Grid(2, (16, 16), None, None, None, None)  # few ratings: two blocks a side, of 16 x 16 tiles
+    grid = Grid(2, (16, 16), *[None] * 5)  # few ratings: two blocks a side, of 16 x 16 tiles
     parts = naive_block_sgd.tiles(dense(ratings), 32, generator(key, SHUFFLE, EPOCHS))
     for epoch, (R, sides, frozen, _, step) in enumerate(random_epochs(solver, ratings, start, objective, key)):
         rng = generator(key, SHUFFLE, epoch)

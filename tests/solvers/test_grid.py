@@ -129,10 +129,10 @@ def test_tiles_change_the_order_and_nothing_else(name, monkeypatch):
 
 
 def laid_flat(state):
-    tiles, starts, *columns = order_of(state)
+    tiles, starts, *columns, weights = order_of(state)
     runs = [slice(starts[tile], starts[tile + 1]) for tile in tiles]
     ends = np.array([0, starts[-1]])
-    return Visits(np.zeros(1, np.int64), ends, *(np.concatenate([c[run] for run in runs]) for c in columns))
+    return Visits(np.zeros(1, np.int64), ends, *(np.concatenate([c[run] for run in runs]) for c in columns), weights)
 
 
 @pytest.mark.usefixtures("small_caches")

@@ -4,6 +4,7 @@ from problems import EMPTY_USER, OBJECTIVES, small_ratings
 from reference import projected_gradient as naive
 
 from nmf_scratch import InputError
+from nmf_scratch.data.ratings import ones
 from nmf_scratch.factors import scaled_start
 from nmf_scratch.objective import Objective
 from nmf_scratch.solvers import ProjectedGradient
@@ -30,7 +31,8 @@ def test_bounds_are_safe_and_not_loose(seed, frozen):
     items, H, ridge = random_row(seed, frozen=frozen)
     free = [f for f in range(7) if f != frozen]
     A = H[items][:, free].T @ H[items][:, free] + np.diag(ridge[free])
-    by_column, by_row = (curvature_bound(items, H, ridge, frozen, one_step) for one_step in (False, True))
+    own = items, np.zeros(len(items)), ones(np.float64)
+    by_column, by_row = (curvature_bound(own, H, ridge, frozen, one_step) for one_step in (False, True))
     assert np.linalg.eigvalsh(np.diag(by_column[free]) - A).min() >= -1e-12
     largest = np.linalg.eigvalsh(A).max()
     assert largest <= by_row[free].max() == by_column[free].max() <= np.sqrt(len(free)) * largest * (1 + 1e-12)
@@ -51,7 +53,8 @@ def row_problem(seed, ridge=0.01):
     items, H, _ = random_row(seed)
     terms = (np.full(7, ridge), np.zeros(7), np.zeros(7))
     target = 3 * np.random.default_rng(seed).random(len(items))
-    arguments = (H, items, target, terms, curvature_bound(items, H, terms[0], -1, False))
+    own = items, target, ones(np.float64)
+    arguments = (H, own, terms, curvature_bound(own, H, terms[0], -1, False))
     start = np.random.default_rng(seed + 1).random(7)
     return start, arguments, lambda w: naive.value(w, target, H[items], terms[0], terms[1], terms[2])
 
@@ -92,7 +95,7 @@ def test_momentum_pays():
 def test_restarts_reach_the_minimum_of_a_row(seed):
     start, arguments, _ = row_problem(seed, ridge=0.1)
     w = after(start, arguments, momentum(3000))
-    H, items, target, (ridge, _, _), _ = arguments
+    H, (items, target, _), (ridge, _, _), _ = arguments
     slope = naive.slope(w, target, H[items], ridge, 0.0, 0.0)
     np.testing.assert_allclose(w, np.maximum(0, w - slope), atol=1e-6)
 

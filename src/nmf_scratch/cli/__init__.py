@@ -31,7 +31,20 @@ def _options(
 
 def make_app() -> typer.Typer:
     """Put the commands together."""
-    from nmf_scratch.cli import compare, data, evaluate, explain, export, factors, recommend, similar, train, tune
+    from nmf_scratch.cli import (
+        compare,
+        data,
+        evaluate,
+        explain,
+        export,
+        factors,
+        plot,
+        recommend,
+        report,
+        similar,
+        train,
+        tune,
+    )
 
     app = typer.Typer(
         name="nmf-scratch",
@@ -49,6 +62,8 @@ def make_app() -> typer.Typer:
     app.command()(similar.similar)
     app.command()(factors.factors)
     app.command()(export.export)
+    app.command()(report.report)
+    app.add_typer(plot.app, name="plot")
     app.add_typer(data.app, name="data")
     return app
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -32,6 +33,7 @@ from nmf_scratch.cli._common import (
     stdout,
 )
 from nmf_scratch.cli._complete import complete_solver
+from nmf_scratch.cli.train import data_hash
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -66,7 +68,7 @@ def compare(
     encoding: EncodingOption = "utf-8",
     items: ItemsOption = None,
     data_dir: DataDirOption = None,
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for compare.csv and compare.png.")] = Path(
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for compare.csv, .json and .png.")] = Path(
         "runs/compare"
     ),
     as_json: JsonOption = False,
@@ -95,6 +97,8 @@ def compare(
     table = _run(names, data, splitter, len(names) * splitter.get_n_splits() * max_iter, settings)
     means = last_epochs(table)
     bar = float(cross_validate(BiasModel(), data, cv=splitter)["rmse"].mean())
+    facts = {"dataset": data.name, "sha256": data_hash(data), "folds": folds, "bias_model_rmse": bar}
+    (output / "compare.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
     _write(output, table, bar, f"Solvers on {data.name} (k = {n_components}, alpha = {alpha:g}, folds: {folds})")
     if as_json:
         print_json({"dataset": data.name, "folds": folds, "solvers": means.reset_index().to_dict("records")})

@@ -7,7 +7,7 @@ A run folder holds
     history.csv             one line per epoch of the refit
     history-validation.csv  the same for a fit that held as much out as a fold does
     convergence.png         both, drawn
-    run.json                what reproduces it: arguments, seed, versions, hash of the data
+    run.json                what reproduces it: options, seed, versions, hash of the data
 
 It is built under a temporary name and renamed when complete; `latest` then points to it. Whatever goes wrong on the
 way, a mistake, a bug or Ctrl-C, leaves nothing behind.
@@ -254,6 +254,7 @@ def provenance(model: NMF, data: Dataset, options: dict[str, Any]) -> dict[str, 
     return {
         "command": " ".join(["nmf-scratch train", *flags]),
         "typed": shlex.join(sys.argv[1:]),
+        "options": given,
         "dataset": {
             "name": data.name,
             "source": data.source,

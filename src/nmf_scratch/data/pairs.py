@@ -192,17 +192,17 @@ def _narrow(column: Any) -> Any:
     return pd.Series(column).infer_objects()
 
 
-def values_of(y: Any, length: int) -> NDArray[np.float32]:
+def values_of(y: Any, length: int, name: str = "y") -> NDArray[np.float32]:
     """Take the ratings as float32, shape (length,), from a list, an array or a column; refuse what is not a number."""
     try:
         with warnings.catch_warnings(category=np.exceptions.ComplexWarning, action="error"):
             values = np.asarray(y, dtype=np.float64)
     except np.exceptions.ComplexWarning:
-        raise InputError("y must hold real numbers. Complex data not supported: pass y.real") from None
+        raise InputError(f"{name} must hold real numbers. Complex data not supported: pass {name}.real") from None
     except (TypeError, ValueError):
-        raise InputError(f"y must hold numbers, got {_first_text(y)}: convert or drop it") from None
+        raise InputError(f"{name} must hold numbers, got {_first_text(y)}: convert or drop it") from None
     if values.shape not in ((length,), (length, 1)):
-        raise InputError(f"y must hold one rating per row of X, shape ({length},); got shape {values.shape}")
+        raise InputError(f"{name} must hold one number per row of X, shape ({length},); got shape {values.shape}")
     return values.astype(np.float32).ravel()
 
 
@@ -245,7 +245,7 @@ def _from_matrix(X: Any) -> Any:
     return Ratings.from_dense(X)
 
 
-def encode(X: Any, y: Any = None) -> tuple[PairEncoder, Ratings]:
+def encode(X: Any, y: Any = None, weights: Any = None) -> tuple[PairEncoder, Ratings]:
     """Encode training data in any of the accepted forms.
 
     Parameters
@@ -255,6 +255,8 @@ def encode(X: Any, y: Any = None) -> tuple[PairEncoder, Ratings]:
         the positions of rows and columns are the ids.
     y : array_like of float, shape (n,), optional
         Ratings.
+    weights : array_like of float, shape (n,), optional
+        How often each row of X counts.
 
     Returns
     -------
@@ -265,6 +267,10 @@ def encode(X: Any, y: Any = None) -> tuple[PairEncoder, Ratings]:
         raise InputError(f"X is a {type(X).__name__}, sparse with ratings of its own: leave y out")
     X = _from_matrix(X) if y is None else X
     if isinstance(X, Ratings):
+        if weights is not None:
+            raise InputError(
+                "sample_weight goes with rows of X, which here is a matrix or Ratings: pass Ratings that hold weights"
+            )
         ids = (np.arange(X.n_users), np.arange(X.n_items))
         return PairEncoder(*(LabelEncoder(unknown="code").fit(codes) for codes in ids)), X
     X, y = split_table(X, y)
@@ -272,8 +278,12 @@ def encode(X: Any, y: Any = None) -> tuple[PairEncoder, Ratings]:
     if len(users) == 0:
         raise InputError("X is empty: pass at least one rating")
     values = values_of(y, len(users))
+    if weights is not None:
+        weights = values_of(weights, len(users), "sample_weight")
     n_users, n_items = len(encoder.users.classes_), len(encoder.items.classes_)
-    return encoder, Ratings.from_arrays(users, items, values, n_users=n_users, n_items=n_items, copy=False)
+    return encoder, Ratings.from_arrays(
+        users, items, values, weights=weights, n_users=n_users, n_items=n_items, copy=False
+    )
 
 
 ITEM_COLUMNS = ("title", "year", "genres")

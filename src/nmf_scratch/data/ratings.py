@@ -11,6 +11,9 @@ Both come from a counting sort (`nmf_scratch.data.sorting`); what is sorted alre
 recognised in one pass and left as it is.
 
 Only observed pairs exist here. A pair that is absent is unknown, not zero.
+
+Ratings may have *weights*: one of weight 3 counts as if it were there three times. Kernels always multiply by a weight;
+where all are one, these ones take the memory of a single number (`ones`).
 """
 
 from __future__ import annotations
@@ -45,11 +48,14 @@ class Compressed(NamedTuple):
         The column (item or user) of each entry, ascending within a row.
     values : ndarray of float32, shape (n_ratings,)
         The rating of each entry.
+    weights : ndarray of float32, shape (n_ratings,) or more
+        How often each entry counts.
     """
 
     indptr: NDArray[np.int64]
     indices: NDArray[Any]
     values: NDArray[Any]
+    weights: NDArray[Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,6 +73,8 @@ class Ratings:
         Ratings, in the unit of the file (stars).
     n_users, n_items : int
         Shape of the rating matrix; rows and columns may be empty.
+    weights : ndarray of float32, shape (n_ratings,), or None
+        How often each rating counts, above 0; None if once each.
     """
 
     users: NDArray[Any]
@@ -74,10 +82,12 @@ class Ratings:
     values: NDArray[Any]
     n_users: int
     n_items: int
+    weights: NDArray[Any] | None = None
 
     def __post_init__(self) -> None:
-        for array in (self.users, self.items, self.values):
-            array.flags.writeable = False
+        for array in (self.users, self.items, self.values, self.weights):
+            if array is not None:
+                array.flags.writeable = False
 
     @classmethod
     def from_arrays(
@@ -86,6 +96,7 @@ class Ratings:
         items: ArrayLike,
         values: ArrayLike,
         *,
+        weights: ArrayLike | None = None,
         n_users: int | None = None,
         n_items: int | None = None,
         copy: bool = True,
@@ -98,6 +109,8 @@ class Ratings:
             Codes, 0 or more.
         values : array_like of float, shape (n_ratings,)
             Finite ratings, 0 or more.
+        weights : array_like of float, shape (n_ratings,), optional
+            How often each rating counts, 0 or more; a rating of weight 0 is left out.
         n_users, n_items : int, optional
             Shape of the matrix; by default one more than the largest code.
         copy : bool
@@ -111,7 +124,8 @@ class Ratings:
         Raises
         ------
         InputError
-            If lengths differ, there is no rating, a code is out of range, or a rating is negative, NaN or infinite.
+            If lengths differ, there is no rating, a code is out of range, or a rating or weight is negative, NaN or
+            infinite.
         """
         given = users, items, values
         values = np.asarray(values, dtype=np.float32).ravel()
@@ -119,14 +133,20 @@ class Ratings:
         items, n_items = _check_codes("items", items, n_items, len(values))
         _check_values(values)
         triples: Triples = users, items, values
-        if is_increasing(users, items):
+        if weights is None and is_increasing(users, items):
             return cls(*_copied(triples, given) if copy else triples, n_users, n_items)
-        triples = _sorted(*triples, n_users, n_items)
-        if not is_increasing(*triples[:2]):
-            triples = _last_of_each_pair(*triples)
-            repeats = len(values) - len(triples[0])
+        columns: tuple[NDArray[Any], ...] = (
+            _sorted(*triples, n_users, n_items)
+            if weights is None
+            else _sorted_with_weights(*triples, _check_weights(weights, len(values)))
+        )
+        if not is_increasing(*columns[:2]):
+            n_given = len(columns[0])
+            columns = _last_of_each_pair(*columns)
+            repeats = n_given - len(columns[0])
             warnings.warn(f"{repeats} repeated (user, item) pairs: the last rating of each was kept", stacklevel=2)
-        return cls(*triples, n_users, n_items)
+        users, items, values, *own = columns
+        return cls(users, items, values, n_users, n_items, own[0] if own else None)
 
     @classmethod
     def from_sparse(cls, matrix: Any) -> Ratings:
@@ -161,12 +181,13 @@ class Ratings:
         """The ratings grouped by user (they are stored in that order, so only the row starts are computed)."""
         starts = np.searchsorted(self.users, np.arange(self.n_users + 1, dtype=self.users.dtype))
         starts.flags.writeable = False
-        return Compressed(starts, self.items, self.values)
+        return Compressed(starts, self.items, self.values, ones() if self.weights is None else self.weights)
 
     @cached_property
     def by_item(self) -> Compressed:
         """The ratings grouped by item, users ascending within an item."""
-        view = Compressed(*group(self.items, self.n_items, self.users, self.values))
+        weights = ones() if self.weights is None else group(self.items, self.n_items, self.users, self.weights)[2]
+        view = Compressed(*group(self.items, self.n_items, self.users, self.values), weights)
         for array in view:
             array.flags.writeable = False
         return view
@@ -181,26 +202,67 @@ class Ratings:
         """Number of ratings of each item n_i, shape (n_items,)."""
         return count(self.items, self.n_items)
 
+    @cached_property
+    def row_weights(self) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Sum of the weights of each user's and of each item's ratings; without weights their numbers."""
+        if self.weights is None:
+            return self.user_counts, self.item_counts
+        return weight_of_rows(self.by_user), weight_of_rows(self.by_item)
+
+    @property
+    def total_weight(self) -> float:
+        """Sum of all weights; without weights the number of ratings."""
+        return float(len(self)) if self.weights is None else float(self.weights.sum(dtype=np.float64))
+
+    @property
+    def mean(self) -> float:
+        """Mean rating, by weight."""
+        if self.weights is None:
+            return float(self.values.mean(dtype=np.float64))
+        return float(np.average(self.values.astype(np.float64), weights=self.weights.astype(np.float64)))
+
     @property
     def T(self) -> Ratings:
         """The same ratings with the roles of users and items swapped."""
-        users = _rows(self.by_item.indptr, self.items.dtype)
-        return Ratings(users, self.by_item.indices, self.by_item.values, self.n_items, self.n_users)
+        view = self.by_item
+        weights = None if self.weights is None else view.weights
+        return Ratings(
+            _rows(view.indptr, self.items.dtype), view.indices, view.values, self.n_items, self.n_users, weights
+        )
 
     def take(self, index: ArrayLike) -> Ratings:
         """Return the ratings at the given positions (in any order), in a matrix of the same shape."""
         kept = np.sort(np.asarray(index, dtype=np.intp))
-        return Ratings(self.users[kept], self.items[kept], self.values[kept], self.n_users, self.n_items)
+        weights = None if self.weights is None else self.weights[kept]
+        return Ratings(self.users[kept], self.items[kept], self.values[kept], self.n_users, self.n_items, weights)
 
     def with_values(self, values: NDArray[Any]) -> Ratings:
         """Return the same pairs with other values (scaled ratings, residuals), in the dtype given."""
-        return Ratings(self.users, self.items, values, self.n_users, self.n_items)
+        return Ratings(self.users, self.items, values, self.n_users, self.n_items, self.weights)
 
     def to_sparse(self) -> csr_array:
         """Return a SciPy CSR array of shape (n_users, n_items) that stores exactly the observed entries."""
         from scipy.sparse import csr_array
 
         return csr_array((self.values, self.items, self.by_user.indptr), shape=self.shape)
+
+
+def ones(dtype: Any = np.float32) -> NDArray[Any]:
+    """Return more ones than there are ratings anywhere, in the memory of one."""
+    return np.broadcast_to(np.ones((), dtype), (2**40,))
+
+
+def weights_at(weights: NDArray[Any], positions: NDArray[Any]) -> NDArray[Any]:
+    """Return the weights at these positions; ones stay what they are."""
+    return weights if weights.strides == (0,) else weights[positions]
+
+
+def weight_of_rows(view: Compressed) -> NDArray[Any]:
+    """Return the sum of the weights of each row, shape (n_rows,); of ones, the number of ratings."""
+    n_rows = len(view.indptr) - 1
+    if view.weights.strides == (0,):
+        return np.diff(view.indptr)
+    return np.bincount(_rows(view.indptr, np.dtype(np.intp)), weights=view.weights, minlength=n_rows)
 
 
 def _check_codes(name: str, codes: ArrayLike, n_codes: int | None, length: int) -> tuple[NDArray[Any], int]:
@@ -226,6 +288,25 @@ def _check_values(values: NDArray[np.float32]) -> None:
         raise InputError(f"ratings must be finite and not negative, got {values[where]} at position {where}; {remedy}")
 
 
+def _check_weights(weights: ArrayLike, length: int) -> NDArray[np.float32]:
+    array = np.asarray(weights, dtype=np.float32).ravel()
+    if len(array) != length:
+        raise InputError(f"weights must be one for each rating, {length}, got {len(array)}")
+    if not (array.min() >= 0 and array.max() < np.inf):  # NaN is neither
+        where = int(np.argmin(np.isfinite(array) & (array >= 0)))
+        raise InputError(f"weights must be finite and not negative, got {array[where]} at position {where}")
+    if not array.any():
+        raise InputError("weights must not all be zero: a rating of weight 0 is left out, and none would be left")
+    return array
+
+
+def _sorted_with_weights(*columns: NDArray[Any]) -> tuple[NDArray[Any], ...]:
+    """Leave out what weighs nothing and sort by (user, item), stably."""
+    counting = np.flatnonzero(columns[-1])
+    order = counting[np.lexsort((columns[1][counting], columns[0][counting]))]
+    return tuple(column[order] for column in columns)
+
+
 def _sorted(users: NDArray[Any], items: NDArray[Any], values: NDArray[Any], n_users: int, n_items: int) -> Triples:
     """Sort by (user, item) and keep the order given within a pair: two stable sorts, minor key first."""
     starts, users, values = group(items, n_items, users, values)
@@ -238,10 +319,10 @@ def _rows(indptr: NDArray[np.int64], dtype: np.dtype[Any]) -> NDArray[Any]:
     return np.repeat(np.arange(len(indptr) - 1, dtype=dtype), np.diff(indptr))
 
 
-def _last_of_each_pair(users: NDArray[Any], items: NDArray[Any], values: NDArray[Any]) -> Triples:
+def _last_of_each_pair(users: NDArray[Any], items: NDArray[Any], *others: NDArray[Any]) -> tuple[NDArray[Any], ...]:
     last = np.ones(len(users), dtype=np.bool_)
     last[:-1] = (users[1:] != users[:-1]) | (items[1:] != items[:-1])
-    return users[last], items[last], values[last]
+    return tuple(column[last] for column in (users, items, *others))
 
 
 def _copied(arrays: Triples, given: tuple[ArrayLike, ...]) -> Triples:

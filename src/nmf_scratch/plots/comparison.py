@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from nmf_scratch.plots.style import new_figure, solver_look, style
+from nmf_scratch.plots.style import GREY, new_figure, solver_look, style
 
 
 def plot_comparison(table: pd.DataFrame, *, title: str, bar: float | None = None) -> Figure:
@@ -30,8 +31,7 @@ def plot_comparison(table: pd.DataFrame, *, title: str, bar: float | None = None
     means = table.groupby(["solver", "epoch"], sort=False).mean(numeric_only=True).reset_index()
     means["excess"] = means["objective"] / means["objective"].min() - 1
     with style():
-        figure = new_figure(11.0, 7.5)
-        figure.suptitle(title, x=0.01, ha="left", fontweight="bold")
+        figure = new_figure(11.0, 7.5, title)
         panels = figure.subplots(2, 2, sharey="row")
         for row, (quantity, label) in enumerate(_QUANTITIES.items()):
             for column, (abscissa, unit) in enumerate(_ABSCISSAE.items()):
@@ -64,9 +64,9 @@ def _draw(axes: Axes, means: pd.DataFrame, abscissa: str, quantity: str) -> None
 
 def _frame_errors(axes: Axes, means: pd.DataFrame, bar: float | None) -> None:
     """Show the range in which solvers differ; the first epochs may lie far above it."""
-    low = means["test_rmse"].min()
+    low = min(means["test_rmse"].min(), np.inf if bar is None else bar)  # the bar may lie below all solvers
     high = max(bar or 0.0, means.groupby("solver")["test_rmse"].min().max(), 1.02 * low)
     axes.set_ylim(low - 0.15 * (high - low), high + 0.4 * (high - low))
     if bar is not None:
-        axes.axhline(bar, color="#6E6E6E", linestyle="--", linewidth=1.5)
+        axes.axhline(bar, color=GREY, linestyle="--", linewidth=1.5)
         axes.annotate("bias model", (0.99, bar), xycoords=("axes fraction", "data"), ha="right", va="bottom")

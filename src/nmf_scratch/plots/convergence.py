@@ -36,8 +36,7 @@ def plot_convergence(
     """
     frame = history.to_frame()
     with style():
-        figure = new_figure(10.0, 3.8)
-        figure.suptitle(title, x=0.01, ha="left", fontweight="bold")
+        figure = new_figure(10.0, 3.8, title)
         left, right = figure.subplots(1, 2, sharex=True)
         left.plot(frame["epoch"], frame["objective"] / frame["objective"].iloc[0], color=BLUE)
         left.set(title="Objective, as a share of its start", xlabel="epoch")

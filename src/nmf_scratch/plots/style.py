@@ -1,20 +1,33 @@
-"""One look for every figure: colours that colour-blind readers can tell apart, thin axes, same bytes every time."""
+"""One look for every figure: colours that colour-blind readers can tell apart, light or dark, same bytes every time.
+
+A drawing function works inside `style()`, puts its picture on an Axes and says in one computed sentence what is to be
+seen there (`describe`); `save_figure` writes picture and sentences, which are the text for readers who do not see it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
+from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import matplotlib as mpl
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.rcsetup import cycler
 
-# Okabe & Ito (2008), the palette made for colour-blind readers.
+# Okabe & Ito (2008), the palette made for colour-blind readers; the grey is legible on white and on black alike.
 BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY, YELLOW, GREY = (
-    "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#F0E442", "#6E6E6E",
+    "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#F0E442", "#7A7A7A",
 )  # fmt: skip
+COLOURS = (BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY, YELLOW)
+"""The palette in the order in which nameless series take it."""
+
+SEQUENTIAL, DIVERGING = "cividis", "PuOr_r"
+"""Colour maps for amounts, and for differences about a middle: both keep their order for colour-blind readers."""
 
 SOLVER_LOOKS = {
     "mu": (BLUE, "-"),
@@ -30,29 +43,64 @@ SOLVER_LOOKS = {
 }
 """Colour and line of each solver, the same in every figure; kin share a colour."""
 
-_RC = {
+Theme = Literal["light", "dark"]
+_INK_AND_PAPER: dict[Theme, tuple[str, str, str]] = {
+    "light": ("#1A1A1A", "#FFFFFF", "#E3E3E3"),
+    "dark": ("#E8E8E8", "#16181C", "#3A3D42"),
+}
+_theme: ContextVar[Theme] = ContextVar("theme", default="light")
+
+_RC: dict[str, Any] = {
     "font.family": "DejaVu Sans",  # ships with matplotlib: the same on every machine
-    "font.size": 11,
-    "axes.titlesize": 12,
+    "font.size": 12,  # still legible when a page shows the figure at half its size
+    "axes.titlesize": 13,
     "axes.titlelocation": "left",
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
-    "grid.color": "#E3E3E3",
+    "axes.axisbelow": True,
+    "axes.prop_cycle": cycler(color=COLOURS),
     "grid.linewidth": 0.8,
+    "image.cmap": SEQUENTIAL,
     "lines.linewidth": 2.0,
     "legend.frameon": False,
-    "figure.facecolor": "white",
-    "savefig.facecolor": "white",
+    "savefig.facecolor": "auto",
     "svg.hashsalt": "nmf-scratch",
 }
 
 
 @contextmanager
+def use_theme(theme: Theme) -> Iterator[None]:
+    """Draw what is drawn within the block in dark ink on white paper ("light"), or the other way round ("dark")."""
+    token = _theme.set(theme)
+    try:
+        yield
+    finally:
+        _theme.reset(token)
+
+
+@contextmanager
 def style() -> Iterator[None]:
     """Apply the look within a block, leaving the caller's settings alone."""
-    with mpl.rc_context(_RC):  # type: ignore[arg-type]
+    ink, paper, grid = _INK_AND_PAPER[_theme.get()]
+    colours = {
+        **dict.fromkeys(("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"), ink),
+        **dict.fromkeys(("figure.facecolor", "axes.facecolor"), paper),
+        "grid.color": grid,
+    }
+    settings: dict[Any, Any] = {**_RC, **colours}
+    with mpl.rc_context(settings):
         yield
+
+
+def ink() -> str:
+    """Return the colour of text in the theme at hand, for marks that should be as plain as text."""
+    return _INK_AND_PAPER[_theme.get()][0]
+
+
+def paper() -> str:
+    """Return the colour of the ground in the theme at hand, for gaps between areas that touch."""
+    return _INK_AND_PAPER[_theme.get()][1]
 
 
 def solver_look(name: str) -> dict[str, Any]:
@@ -61,16 +109,54 @@ def solver_look(name: str) -> dict[str, Any]:
     return {"color": colour, "linestyle": line}
 
 
-def new_figure(width: float, height: float) -> Figure:
+def new_figure(width: float, height: float, title: str | None = None) -> Figure:
     """Return an empty figure, in inches, that needs no display and is not kept alive by pyplot."""
     figure = Figure(figsize=(width, height), dpi=120, layout="constrained")
     FigureCanvasAgg(figure)
+    if title is not None:
+        figure.suptitle(title, x=0.01, ha="left", fontweight="bold")
     return figure
 
 
-def save_figure(figure: Figure, path: str | Path) -> None:
-    """Write a figure as PNG or SVG by its suffix; the same figure gives the same bytes."""
+def axes_of(axes: Axes | None, width: float, height: float) -> Axes:
+    """Return the caller's axes, or those of a new figure of the given size in inches."""
+    return new_figure(width, height).subplots() if axes is None else axes
+
+
+def figure_of(axes: Axes) -> Figure:
+    """Return the figure that the axes stand in."""
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    return figure
+
+
+def describe(axes: Axes, sentence: str) -> None:
+    """Say in a sentence, with its numbers, what the axes show: part of the text that is saved with the figure."""
+    axes.set_label(sentence)
+
+
+def alt_text(figure: Figure) -> str:
+    """Return what the figure shows, in words: its title, then what each of its panels says."""
+    title = figure.get_suptitle().rstrip(".")
+    sentences = (str(axes.get_label()) for axes in figure.axes)
+    said = (sentence for sentence in sentences if sentence not in ("", "<colorbar>"))
+    return " ".join([f"{title}.", *said] if title else said)
+
+
+def save_figure(figure: Figure, path: str | Path) -> str:
+    """Write a figure as PNG or SVG by its suffix and return its text; the same figure gives the same bytes.
+
+    The text (`alt_text`) is stored in the file under the standard name, Description.
+    """
     path = Path(path)
-    metadata = {"Date": None} if path.suffix == ".svg" else {"Software": None}
+    path.write_bytes(figure_bytes(figure, path.suffix.removeprefix(".")))
+    return alt_text(figure)
+
+
+def figure_bytes(figure: Figure, form: str) -> bytes:
+    """Return what `save_figure` writes, in the format "png" or "svg"."""
+    text, file = alt_text(figure), BytesIO()
+    timeless = {"Date": None} if form == "svg" else {"Software": None}
     with style():
-        figure.savefig(path, metadata=metadata)
+        figure.savefig(file, format=form, metadata={**timeless, **({"Description": text} if text else {})})
+    return file.getvalue()

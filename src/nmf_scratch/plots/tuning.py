@@ -47,8 +47,7 @@ def plot_tuning(table: pd.DataFrame, *, title: str, bar: float | None = None) ->
     columns = min(3, len(names))
     rows = math.ceil(len(names) / columns)
     with style():
-        figure = new_figure(3.9 * columns + 0.6, 3.2 * rows + 0.9)
-        figure.suptitle(title, x=0.01, ha="left", fontweight="bold")
+        figure = new_figure(3.9 * columns + 0.6, 3.2 * rows + 0.9, title)
         panels = figure.subplots(rows, columns, sharey=True, squeeze=False)
         low, high = _limits(table, bar)
         for number, axes in enumerate(panels.flat):

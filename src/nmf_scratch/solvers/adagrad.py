@@ -17,7 +17,7 @@ the step with its root) the method turns into projected stochastic gradient desc
 Accumulators only grow, so steps decrease by themselves, for a busy row like 1/√visits. That is too slow to end on: the
 cosine schedule on top averages the last noise out.
 
-Cost: O(n_ratings · k) per epoch. Not monotone. Derived in docs/adaptive-steps.md.
+Cost: O(n_ratings · k) per epoch. Not monotone. Derived in docs/learn/adaptive-steps.md.
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ def adagrad_by_row(
     step : float
         η of this epoch, in the dtype of the factors.
     """
-    tiles, starts, users, items, values = visits
+    tiles, starts, users, items, values, weights = visits
     k = W.shape[1] - 2 * biases
     zero, squares = step - step, 0.0
     for tile in tiles:
@@ -125,17 +125,17 @@ def adagrad_by_row(
             w, h, sums_w, sums_h = W[u], H[i], sums[0][u], sums[1][i]
             ridge_w, lasso_w, bias_w, pull_w = share(penalty_W, u)
             ridge_h, lasso_h, bias_h, pull_h = share(penalty_H, i)
-            error = values[p]
+            error, weight = values[p], weights[p]
             for f in range(k):
                 error -= w[f] * h[f]  # (SGD.1)
             if biases:
                 error -= w[k] + h[k + 1]
-            squares += error * error
+            squares += weight * error * error
             rate_w, rate_h = step / np.sqrt(sums_w[0]), step / np.sqrt(sums_h[0])
             total_w, total_h = zero, zero
             for f in range(k):
-                g_w = ridge_w * w[f] + lasso_w - error * h[f]  # (SGD.2)
-                g_h = ridge_h * h[f] + lasso_h - error * w[f]
+                g_w = weight * (ridge_w * w[f] + lasso_w - error * h[f])  # (SGD.2)
+                g_h = weight * (ridge_h * h[f] + lasso_h - error * w[f])
                 w[f] = max(w[f] - rate_w * g_w, zero)  # (ADG.1)
                 h[f] = max(h[f] - rate_h * g_h, zero)
                 total_w += g_w * g_w
@@ -143,8 +143,8 @@ def adagrad_by_row(
             sums_w[0] += total_w / k  # (ADG.2)
             sums_h[0] += total_h / k
             if biases:
-                w[k] = move(w[k], bias_w * w[k] - pull_w - error, sums_w, 1, step)
-                h[k + 1] = move(h[k + 1], bias_h * h[k + 1] - pull_h - error, sums_h, 1, step)
+                w[k] = move(w[k], weight * (bias_w * w[k] - pull_w - error), sums_w, 1, step)
+                h[k + 1] = move(h[k + 1], weight * (bias_h * h[k + 1] - pull_h - error), sums_h, 1, step)
     return squares
 
 
@@ -160,15 +160,16 @@ def adagrad_by_coordinate(
     step: Any,
 ) -> float:
     """Do what `adagrad_by_row` does, with sums of the shapes of W and H: one for each entry."""
-    tiles, starts, users, items, values = visits
+    tiles, starts, users, items, values, weights = visits
     slope_w, slope_h = np.zeros_like(W[0]), np.zeros_like(H[0])
     squares = 0.0
     for tile in tiles:
         for p in range(starts[tile], starts[tile + 1]):
             u, i = users[p], items[p]
             w, h, sums_w, sums_h = W[u], H[i], sums[0][u], sums[1][i]
-            error = slopes(values[p], w, h, share(penalty_W, u), share(penalty_H, i), biases, slope_w, slope_h)
-            squares += error * error
+            shares = share(penalty_W, u), share(penalty_H, i)
+            error = slopes(values[p], weights[p], w, h, *shares, biases, slope_w, slope_h)
+            squares += weights[p] * error * error
             for f in range(len(w)):
                 w[f] = move(w[f], slope_w[f], sums_w, f, step)
                 h[f] = move(h[f], slope_h[f], sums_h, f, step)

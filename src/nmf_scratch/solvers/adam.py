@@ -20,7 +20,7 @@ robust loss, by the back door. The default is short, β₁ = 0 and β₂ = 0.9: 
 predicts held-out ratings better (on the validation splits of choose_defaults.py by 0.005 stars at k = 40). To minimise
 the objective itself take beta2=0.999.
 
-Cost: O(n_ratings · k) per epoch, three times the memory. Not monotone. Derived in docs/adaptive-steps.md.
+Cost: O(n_ratings · k) per epoch, three times the memory. Not monotone. Derived in docs/learn/adaptive-steps.md.
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ def adam_epoch(
     numbers : tuple of float
         η of this epoch, β₁, β₂ and ε, in the dtype of the factors.
     """
-    tiles, starts, users, items, values = visits
+    tiles, starts, users, items, values, weights = visits
     W, mean_W, square_W, powers_W = users_side
     H, mean_H, square_H, powers_H = items_side
     slope_w, slope_h = np.zeros_like(W[0]), np.zeros_like(H[0])
@@ -125,8 +125,8 @@ def adam_epoch(
         for p in range(starts[tile], starts[tile + 1]):
             u, i = users[p], items[p]
             shares = share(penalty_W, u), share(penalty_H, i)
-            error = slopes(values[p], W[u], H[i], *shares, biases, slope_w, slope_h)
-            squares += error * error
+            error = slopes(values[p], weights[p], W[u], H[i], *shares, biases, slope_w, slope_h)
+            squares += weights[p] * error * error
             move(W[u], slope_w, mean_W[u], square_W[u], powers_W[u], numbers)
             move(H[i], slope_h, mean_H[i], square_H[i], powers_H[i], numbers)
     return squares

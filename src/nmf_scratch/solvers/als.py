@@ -8,7 +8,7 @@ user u minimises ½ w·Aw − d·w, where
     d_f  = Σ_i∈Ω_u (r_ui − h_i,frozen) h_if + λ_uf ((1−ρ) m_f − ρ)                                  (ALS.2)
 
 How such a problem is solved, by block principal pivoting or by coordinate descent, is in `nmf_scratch.solvers.nnls`.
-Derived, with an example by hand, in docs/alternating-least-squares.md.
+Derived, with an example by hand, in docs/learn/alternating-least-squares.md.
 
 The sums are taken in the dtype of the factors, twice as fast in float32; what they come to is solved in float64: A has
 the square of the condition number of the h_i, and (ALS.5) decides by sign. The sums take O(n_ratings · K²) and are
@@ -159,18 +159,18 @@ def solve_rows(
         Whether to try block principal pivoting, what share of its diagonal entry makes a pivot rounding, and when
         coordinate descent, which follows else, ends.
     """
-    indptr, indices, values = view
+    indptr, indices, values, weights = view
     pivoting, singular, sweeps, tolerance = options
     k, width = columns.n_latent, partners.shape[1]
     n_free = k + (columns.free_bias >= 0)
     for span in numba.prange(len(spans) - 1):
         copies = np.zeros((CHUNK, width + LANES), partners.dtype)
-        copies[:, width] = 1
         sums, totals = np.empty((width + 4, width), partners.dtype), np.empty(2, partners.dtype)
         A, d, w = np.empty((n_free, n_free)), np.empty(n_free), np.empty(n_free)
         for u in range(spans[span], spans[span + 1]):
             observed = slice(indptr[u], indptr[u + 1])
-            sum_products(indices[observed], values[observed], partners, explained, copies, sums, totals)
+            own = indices[observed], values[observed], weights[observed]
+            sum_products(own, partners, explained, copies, sums, totals)
             normal_equations(sums, totals, penalty, u, k, A, d)
             w[:k] = W[u, :k]
             if columns.free_bias >= 0:
@@ -184,8 +184,7 @@ def solve_rows(
 
 @kernel
 def sum_products(
-    items: NDArray[Any],
-    values: NDArray[Any],
+    own: tuple[NDArray[Any], NDArray[Any], NDArray[Any]],
     partners: NDArray[Any],
     explained: NDArray[Any],
     copies: NDArray[Any],
@@ -196,17 +195,19 @@ def sum_products(
 
     Parameters
     ----------
-    items, values : ndarray, shape (n_row,)
+    own : (items, values, weights), each of shape (n_row,)
         The row's ratings.
     partners : ndarray, shape (n_columns, width)
     explained : ndarray, shape (n_columns,)
     copies : ndarray, shape (CHUNK, width + LANES)
-        Room for the partners of a chunk of ratings; behind each a one, its target, and zeros: whole cache lines.
+        Room for the partners of a chunk of ratings; behind each a one, its target, and zeros: whole cache lines. All
+        is multiplied by the root of the rating's weight, so that products have the weight.
     sums : ndarray, shape (width + 4, width)
         Overwritten with copiesᵀ · copies as far as needed: Σ h_if h_ij for j ≤ f, then Σ h_ij, then Σ target h_ij.
     totals : ndarray, shape (2,)
-        Overwritten with the number of ratings, and Σ target.
+        Overwritten with the sum of the weights, and Σ weight · target.
     """
+    items, values, weights = own
     width = partners.shape[1] // LANES * LANES
     sums[:] = 0
     totals[:] = 0
@@ -214,12 +215,13 @@ def sum_products(
         n = min(CHUNK, len(items) - first)
         for p in range(n):
             fetch_ahead(partners, items, first + p)
-            item = np.uint64(items[first + p])
+            item, root = np.uint64(items[first + p]), np.sqrt(weights[first + p])
             for f in range(width):
-                copies[p, f] = partners[item, f]
-            copies[p, width + 1] = values[first + p] - explained[item]
-            totals[0] += copies[p, width]
-            totals[1] += copies[p, width + 1]
+                copies[p, f] = root * partners[item, f]
+            copies[p, width] = root
+            copies[p, width + 1] = root * (values[first + p] - explained[item])
+            totals[0] += root * copies[p, width]
+            totals[1] += root * copies[p, width + 1]
         for p in range(n, (n + 3) // 4 * 4):  # up to a multiple of four
             copies[p, :width] = 0
         for f in range(np.uint64(0), np.uint64(width + 4), np.uint64(4)):

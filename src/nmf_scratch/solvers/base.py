@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nmf_scratch._jit import kernel, prefetch
-from nmf_scratch.data.ratings import Compressed, Ratings
+from nmf_scratch.data.ratings import Compressed, Ratings, ones
 from nmf_scratch.factors import Factors
 from nmf_scratch.objective import Objective
 
@@ -101,8 +101,8 @@ def row_state(train: Ratings, factors: Factors, objective: Objective) -> State:
     return {
         "W": factors.W,
         "H": factors.H,
-        "by_user": in_dtype_of(factors, train.by_user),
-        "by_item": in_dtype_of(factors, train.by_item),
+        "by_user": in_dtype(factors.W.dtype, train.by_user),
+        "by_item": in_dtype(factors.W.dtype, train.by_item),
         "spans_W": even_spans(train.by_user),
         "spans_H": even_spans(train.by_item),
         "penalty_W": penalty_W,
@@ -143,11 +143,13 @@ def tile_cuts(view: Compressed, partners: NDArray[Any], tile_bytes: int = TILE_B
     return cuts
 
 
-def in_dtype_of(factors: Factors, view: Compressed) -> Compressed:
-    """Return the view with values in the dtype of the factors, so that a kernel computes in one type only."""
-    values = view.values.astype(factors.W.dtype, copy=False)
-    values.flags.writeable = False  # one array type, hence one compiled specialisation
-    return view._replace(values=values)
+def in_dtype(dtype: np.dtype[Any], view: Compressed) -> Compressed:
+    """Return the view with its numbers in the dtype of the factors, so that a kernel computes in one type only."""
+    values = view.values.astype(dtype, copy=False)
+    weights = ones(dtype) if view.weights.strides == (0,) else view.weights.astype(dtype, copy=False)
+    for array in (values, weights):
+        array.flags.writeable = False  # one array type, hence one compiled specialisation
+    return view._replace(values=values, weights=weights)
 
 
 @kernel

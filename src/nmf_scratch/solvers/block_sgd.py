@@ -16,7 +16,7 @@ thread it is the fastest way through the ratings. The price: inside a tile the o
 
 The grid is a parameter and never follows the number of threads: same seed, same bits on any machine size.
 
-Cost: O(n_ratings · k) per epoch, B barriers. Not monotone. Derived in docs/block-sgd.md.
+Cost: O(n_ratings · k) per epoch, B barriers. Not monotone. Derived in docs/learn/block-sgd.md.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from nmf_scratch.data.ratings import Ratings
 from nmf_scratch.factors import Factors
 from nmf_scratch.objective import Objective, Penalty
 from nmf_scratch.solvers.base import Defaults, State
-from nmf_scratch.solvers.grid import Grid, Triples, Visits, into_grid, shuffle_tiles, tour
+from nmf_scratch.solvers.grid import Grid, Visits, into_grid, shuffle_tiles, tour
 from nmf_scratch.solvers.sgd import Side, copy_in, copy_out, lay_out, operands, sweep
 from nmf_scratch.solvers.stochastic import Stochastic
 
@@ -88,7 +88,7 @@ class BlockSGD(Stochastic):
         rng = generator(state["key"], SHUFFLE, state["epoch"])
         tiles = tour(grid, strata(grid.n_blocks, rng), rng)
         copy_in(state)
-        squares = sweep_strata(tiles, grid.starts, grid.triples, *operands(state), step)
+        squares = sweep_strata(tiles, grid.starts, (*grid.triples, grid.weights), *operands(state), step)
         copy_out(state)
         self.close_epoch(state, float(squares.sum()))
 
@@ -111,7 +111,7 @@ def strata(n_blocks: int, rng: np.random.Generator) -> NDArray[np.int64]:
 def sweep_strata(
     tiles: NDArray[np.int64],
     starts: NDArray[np.int64],
-    triples: Triples,
+    columns: tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]],
     side_W: Side,
     side_H: Side,
     penalty_W: Penalty,
@@ -127,7 +127,7 @@ def sweep_strata(
         Stratum by stratum its blocks, which share no rows, and of each block the tiles.
     starts : ndarray of int64, shape (n_tiles + 1,)
         Where each tile begins.
-    triples : (users, items, values)
+    columns : (users, items, values, weights)
         The ratings in grid order, each array of shape (n_ratings,).
     side_W, side_H : Side
     penalty_W, penalty_H : Penalty
@@ -141,10 +141,10 @@ def sweep_strata(
     ndarray of float64, shape (B, B)
         Sum of the squared residuals of each block: added up outside, in fixed order.
     """
-    users, items, values = triples
+    users, items, values, weights = columns
     squares = np.zeros(tiles.shape[:2])
     for stratum in range(len(tiles)):
         for b in numba.prange(tiles.shape[1]):
-            visits = Visits(tiles[stratum, b], starts, users, items, values)
+            visits = Visits(tiles[stratum, b], starts, users, items, values, weights)
             squares[stratum, b] = sweep(visits, side_W, side_H, penalty_W, penalty_H, biases, step)
     return squares

@@ -8,7 +8,8 @@ With the other columns fixed, what is left is a factorisation of rank one,
 
 and `inner_sweeps` alternations over all users, then all items, solve it well. The steps are (P.4), (CD.2), (CD.3) and
 (CD.4) as they stand; all w_uf of one f are independent of each other, so each pass is one parallel loop. A bias column
-is a rank-one problem too, with one side frozen to ones, and needs one pass. Derived in docs/coordinate-descent.md.
+is a rank-one problem too, with one side frozen to ones, and needs one pass. Derived in
+docs/learn/coordinate-descent.md.
 
 Residuals are kept in both orders, by user and by item, so that each pass reads and writes its own without gaps. After
 the items have moved, the residuals by user are out of date. They are corrected when the next pass visits the row,
@@ -112,7 +113,7 @@ class CyclicCoordinateDescent:
 @parallel_kernel
 def compute_residuals(view: Compressed, W: NDArray[Any], H: NDArray[Any], errors: NDArray[Any]) -> None:
     """Write r_ui − w_u · h_i into `errors`, in the order of the view."""
-    indptr, indices, values = view
+    indptr, indices, values, _ = view
     for u in numba.prange(len(indptr) - 1):
         row = slice(indptr[u], indptr[u + 1])
         residuals_of_row(W[u], H, indices[row], values[row], errors[row])
@@ -161,7 +162,7 @@ def move_column(
     bias : bool
         Whether the column is this side's free bias.
     """
-    indptr, indices, _ = view
+    indptr, indices, _, weights = view
     beside, moved = behind
     zero = penalty.bias_ridge - penalty.bias_ridge  # zero in the dtype of the factors
     for u in numba.prange(len(indptr) - 1):
@@ -170,7 +171,7 @@ def move_column(
         lasso = penalty.lasso_rating * penalty.counts[u] + penalty.lasso_row
         strength, centre, line = (penalty.bias_ridge, penalty.bias_level, zero) if bias else (ridge, zero, lasso)
         add_multiple(errors[row], -beside[u], moved, indices[row])  # (CCD.1)
-        fit, square = fit_and_square(errors[row], partner, indices[row])
+        fit, square = fit_and_square(errors[row], partner, indices[row], weights[row])
         curvature = square + strength  # (P.4)
         pull = fit + column[u] * square + strength * centre - line  # (CD.2)
         # Where nothing pulls and nothing bends, the entry has no effect on the objective, and stays.
@@ -189,11 +190,19 @@ def add_multiple(errors: NDArray[Any], factor: float, column: NDArray[Any], indi
 
 
 @kernel
-def fit_and_square(errors: NDArray[Any], column: NDArray[Any], indices: NDArray[Any]) -> tuple[float, float]:
-    """Return Σ e_ui h_if and Σ h_if² over the ratings of a row."""
+def fit_and_square(
+    errors: NDArray[Any], column: NDArray[Any], indices: NDArray[Any], weights: NDArray[Any]
+) -> tuple[float, float]:
+    """Return Σ e_ui h_if and Σ h_if² over the ratings of a row, each by its weight."""
     fit = square = errors.dtype.type(0)
+    if weights.strides[0] == 0:  # all of them one; a single number at every place would keep the sums scalar
+        for j in range(len(errors)):
+            h = column[indices[j]]
+            fit += errors[j] * h
+            square += h * h
+        return fit, square
     for j in range(len(errors)):
         h = column[indices[j]]
-        fit += errors[j] * h
-        square += h * h
+        fit += weights[j] * errors[j] * h
+        square += weights[j] * h * h
     return fit, square

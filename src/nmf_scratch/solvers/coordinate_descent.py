@@ -10,7 +10,7 @@ For user u and every free column f in turn,
     w_uf ← max(0, p_f / q_f)                                                                        (CD.3)
     e_ui ← e_ui − (new w_uf − old w_uf) h_if                             for i in Ω_u               (CD.4)
 
-and the same for every item with the roles swapped. Derived in docs/coordinate-descent.md.
+and the same for every item with the roles swapped. Derived in docs/learn/coordinate-descent.md.
 
 The residuals make it cheap. p_f needs what all *other* columns leave to explain, which is e_ui + w_uf h_if: one column
 costs O(n_u) rather than O(n_u k). They are computed afresh when a row is visited, which costs as much as one sweep,
@@ -112,7 +112,7 @@ def descend_rows(
     inner_sweeps : int
         Cycles through the columns of each row.
     """
-    indptr, indices, values = view
+    indptr, indices, values, weights = view
     for span in numba.prange(len(spans) - 1):
         for u in range(spans[span], spans[span + 1]):
             row = slice(indptr[u], indptr[u + 1])
@@ -122,7 +122,7 @@ def descend_rows(
             partners = np.empty((W.shape[1], width + LANES // 2), W.dtype)  # (K, ratings of the row)
             partners[:, n_ratings:] = 0
             errors = np.zeros(width, W.dtype)
-            gather_row(W[u], H, indices[row], values[row], partners, errors)
+            gather_row(W[u], H, indices[row], values[row], weights[row], partners, errors)
             ridge = penalty.ridge_rating * penalty.counts[u] + penalty.ridge_row
             lasso = penalty.lasso_rating * penalty.counts[u] + penalty.lasso_row
             for _ in range(inner_sweeps):
@@ -135,19 +135,24 @@ def gather_row(
     H: NDArray[Any],
     indices: NDArray[Any],
     values: NDArray[Any],
+    weights: NDArray[Any],
     partners: NDArray[Any],
     errors: NDArray[Any],
 ) -> None:
-    """Write the residuals of one row, and its partners' factors transposed, into the two last arguments."""
+    """Write the residuals of one row, and its partners' factors transposed, into the two last arguments.
+
+    Both are multiplied by the root of the rating's weight: its square, and its slope, then have the weight.
+    """
     for j in range(len(indices)):
         fetch_ahead(H, indices, j)
         h = H[indices[j]]
         error = values[j]
         for f in range(len(w)):
             error -= w[f] * h[f]  # (CD.1)
-        errors[j] = error
+        root = np.sqrt(weights[j])
+        errors[j] = root * error
         for f in range(len(w)):
-            partners[f, j] = h[f]
+            partners[f, j] = root * h[f]
 
 
 @kernel

@@ -16,9 +16,10 @@ floor (1e-8, against a typical entry of 0.1) keeps an entry from sinking so deep
 slope could bring it back: from there it takes twenty visits. A start with zeros is lifted to the floor.
 
 exp is computed as e^x = (e^(x/16))^16: eight terms of the series for x/16 and four squarings, exact to rounding for
-|x| ≤ 1. Unlike a call of the library's exp it runs in SIMD registers.
+`|x|` ≤ 1. Unlike a call of the library's exp it runs in SIMD registers.
 
-Cost: O(n_ratings · k) per epoch, a larger constant than sgd. Not monotone. Derived in docs/exponentiated-gradient.md.
+Cost: O(n_ratings · k) per epoch, a larger constant than sgd. Not monotone. Derived in
+docs/learn/exponentiated-gradient.md.
 """
 
 from __future__ import annotations
@@ -106,7 +107,7 @@ def eg_epoch(
     floor : float
         In the dtype of the factors.
     """
-    tiles, starts, users, items, values = visits
+    tiles, starts, users, items, values, weights = visits
     rates_w, rates_h = rates
     slope_w, slope_h = np.zeros_like(W[0]), np.zeros_like(H[0])
     squares = 0.0
@@ -114,8 +115,8 @@ def eg_epoch(
         for p in range(starts[tile], starts[tile + 1]):
             u, i = users[p], items[p]
             shares = share(penalty_W, u), share(penalty_H, i)
-            error = slopes(values[p], W[u], H[i], *shares, biases, slope_w, slope_h)
-            squares += error * error
+            error = slopes(values[p], weights[p], W[u], H[i], *shares, biases, slope_w, slope_h)
+            squares += weights[p] * error * error
             multiply(W[u], slope_w, rates_w, floor)
             multiply(H[i], slope_h, rates_h, floor)
     return squares

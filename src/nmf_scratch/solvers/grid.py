@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nmf_scratch._jit import kernel
-from nmf_scratch.data.ratings import Ratings
+from nmf_scratch.data.ratings import Ratings, ones, weights_at
 from nmf_scratch.factors import Factors
 
 Triples = tuple[NDArray[Any], NDArray[Any], NDArray[Any]]
@@ -40,6 +40,8 @@ class Visits(NamedTuple):
     starts : ndarray of int64
         Tile t owns the places starts[t] … starts[t + 1] − 1.
     users, items, values : ndarray, shape (n_ratings,)
+    weights : ndarray, shape (n_ratings,) or more
+        How often each rating counts.
     """
 
     tiles: NDArray[np.int64]
@@ -47,6 +49,7 @@ class Visits(NamedTuple):
     users: NDArray[Any]
     items: NDArray[Any]
     values: NDArray[Any]
+    weights: NDArray[Any]
 
 
 CACHE_BYTES = 2**20
@@ -71,6 +74,8 @@ class Grid(NamedTuple):
         The ratings, tile by tile; each array of shape (n_ratings,).
     rows_W, rows_H : ndarray of int64, shapes (n_users,) and (n_items,)
         Users and items in the order of their groups.
+    weights : ndarray, shape (n_ratings,) or more
+        How often each rating counts, tile by tile.
     """
 
     n_blocks: int
@@ -79,6 +84,7 @@ class Grid(NamedTuple):
     triples: Triples
     rows_W: NDArray[np.int64]
     rows_H: NDArray[np.int64]
+    weights: NDArray[Any]
 
 
 def into_grid(train: Ratings, factors: Factors, n_blocks: int, least: int = 1) -> Grid:
@@ -93,9 +99,13 @@ def into_grid(train: Ratings, factors: Factors, n_blocks: int, least: int = 1) -
     users, items = (max(n, -(-least // n_blocks)) for n in (users, items))
     groups = deal(train.user_counts, n_blocks * users), deal(train.item_counts, n_blocks * items)
     values = train.values.astype(factors.W.dtype, copy=False)
-    starts, *triples = into_tiles(train.users, train.items, values, *groups, n_blocks * users, n_blocks * items)
+    where = (*groups, n_blocks * users, n_blocks * items)
+    starts, *triples = into_tiles(train.users, train.items, values, *where)
+    weights = ones(values.dtype)
+    if train.weights is not None:
+        weights = into_tiles(train.users, train.items, train.weights.astype(values.dtype, copy=False), *where)[3]
     rows_W, rows_H = (np.argsort(group, kind="stable") for group in groups)
-    return Grid(n_blocks, (users, items), starts, (triples[0], triples[1], triples[2]), rows_W, rows_H)
+    return Grid(n_blocks, (users, items), starts, (triples[0], triples[1], triples[2]), rows_W, rows_H, weights)
 
 
 def tiles_per_block(n_bytes: int) -> int:
@@ -113,9 +123,10 @@ def deal(counts: NDArray[np.int64], n_groups: int) -> NDArray[np.int64]:
 
 def shuffle_tiles(grid: Grid, rng: np.random.Generator) -> None:
     """Shuffle the ratings inside each tile, in place."""
+    columns = grid.triples if grid.weights.strides == (0,) else (*grid.triples, grid.weights)
     for first, last in zip(grid.starts[:-1], grid.starts[1:], strict=True):
         order = first + rng.permutation(last - first)
-        for column in grid.triples:
+        for column in columns:
             column[first:last] = column[order]
 
 
@@ -131,7 +142,7 @@ def tour(grid: Grid, blocks: NDArray[np.int64], rng: np.random.Generator) -> NDA
 
     Returns
     -------
-    ndarray of int64, shape (*blocks.shape, tiles per block)
+    ndarray of int64, shape (…, tiles per block)
     """
     n_users, n_items = grid.tiles
     users = rng.permuted(np.broadcast_to(np.arange(n_users), (*blocks.shape, n_users)), axis=-1)
@@ -146,8 +157,10 @@ def visits(grid: Grid, rng: np.random.Generator) -> Visits:
     """Return the visits of an epoch, for a grid of one block."""
     if len(grid.starts) == 2:
         order = rng.permutation(len(grid.triples[0]))
-        return Visits(np.zeros(1, np.int64), grid.starts, *(column[order] for column in grid.triples))
-    return Visits(tour(grid, np.zeros(1, np.int64), rng)[0], grid.starts, *grid.triples)
+        users, items, values = (column[order] for column in grid.triples)
+        weights = weights_at(grid.weights, order)
+        return Visits(np.zeros(1, np.int64), grid.starts, users, items, values, weights)
+    return Visits(tour(grid, np.zeros(1, np.int64), rng)[0], grid.starts, *grid.triples, grid.weights)
 
 
 @kernel

@@ -11,7 +11,7 @@ multiply the entry by their ratio. Non-negativity is then free: a product of non
 and the same for every item with the roles swapped (λ, ρ, m and β are the problem's, see `nmf_scratch.objective`;
 squared error is β = 2). The exponent γ is what the proof of monotonicity allows: 1/(3−β) for a column with a ridge
 (Tan & Févotte 2013), else 1 for β ≥ 1 and 1/(2−β) below (Févotte & Idier 2011). For squared error it is always 1.
-Derived in docs/multiplicative-updates.md.
+Derived in docs/learn/multiplicative-updates.md.
 
 The rows of one side do not depend on each other, so a half-step is one parallel loop over rows. The two sides must
 *alternate*: (MU.4) minimises an upper bound of the objective in which the other side is fixed, so the objective never
@@ -41,6 +41,8 @@ from nmf_scratch.factors import Columns, Factors
 from nmf_scratch.objective import FLOOR, Objective, Penalty
 from nmf_scratch.solvers.base import N_SPANS, Defaults, State, even_spans, fetch_ahead, row_state, tile_cuts
 from nmf_scratch.solvers.extrapolation import Extrapolating, prepare_extrapolation
+
+Own = tuple[NDArray[Any], NDArray[Any], NDArray[Any]]
 
 FEW_SPANS = 16
 """Runs of rows that threads share out when partners come in tiles."""
@@ -126,7 +128,7 @@ def multiply_rows(
     exponents : tuple of float
         γ of latent and of bias columns.
     """
-    _, indices, values = view
+    _, indices, values, weights = view
     spans, cuts = work
     for span in numba.prange(len(spans) - 1):
         first, n_rows = spans[span], spans[span + 1] - spans[span]
@@ -138,10 +140,11 @@ def multiply_rows(
             for row in range(n_rows):
                 u = first + row
                 observed = slice(cuts[u, tile], cuts[u, tile + 1])
+                own = indices[observed], values[observed], weights[observed]
                 if loss[0] == 2:
-                    pull_of_squares(W[u], H, indices[observed], values[observed], up[row], down[row])
+                    pull_of_squares(W[u], H, own, up[row], down[row])
                 else:
-                    pull_of_ratings(W[u], H, indices[observed], values[observed], loss, up[row], down[row])
+                    pull_of_ratings(W[u], H, own, loss, up[row], down[row])
         for row in range(n_rows):
             multiply(W[first + row], up[row], down[row], columns, exponents)
 
@@ -162,31 +165,32 @@ def pull_of_penalty(
 
 
 @kernel
-def pull_of_squares(
-    w: NDArray[Any], H: NDArray[Any], items: NDArray[Any], ratings: NDArray[Any], up: NDArray[Any], down: NDArray[Any]
-) -> None:
+def pull_of_squares(w: NDArray[Any], H: NDArray[Any], own: Own, up: NDArray[Any], down: NDArray[Any]) -> None:
     """Add the ratings of one row to numerator and denominator, for squared error: the pulls are r and r̂.
 
     Four ratings at a time: each entry of the sums is then fetched and stored once for four ratings, not for one.
     """
+    items, ratings, weights = own
     by_four = len(items) - len(items) % 4
     for p in range(0, by_four, 4):
         for q in range(4):
             fetch_ahead(H, items, p + q)
         h0, h1, h2, h3 = H[items[p]], H[items[p + 1]], H[items[p + 2]], H[items[p + 3]]
-        r0, r1, r2, r3 = ratings[p], ratings[p + 1], ratings[p + 2], ratings[p + 3]
+        c0, c1, c2, c3 = weights[p], weights[p + 1], weights[p + 2], weights[p + 3]
+        r0, r1, r2, r3 = c0 * ratings[p], c1 * ratings[p + 1], c2 * ratings[p + 2], c3 * ratings[p + 3]
         p0 = p1 = p2 = p3 = r0 - r0
         for f in range(len(w)):
             p0 += w[f] * h0[f]  # (MU.1)
             p1 += w[f] * h1[f]
             p2 += w[f] * h2[f]
             p3 += w[f] * h3[f]
+        p0, p1, p2, p3 = c0 * p0, c1 * p1, c2 * p2, c3 * p3
         for f in range(len(w)):
             up[f] += r0 * h0[f] + r1 * h1[f] + r2 * h2[f] + r3 * h3[f]  # (MU.2)
             down[f] += p0 * h0[f] + p1 * h1[f] + p2 * h2[f] + p3 * h3[f]  # (MU.3)
     for p in range(by_four, len(items)):
-        h, rating = H[items[p]], ratings[p]
-        prediction = dot(w, h)
+        h, rating = H[items[p]], weights[p] * ratings[p]
+        prediction = weights[p] * dot(w, h)
         for f in range(len(w)):
             up[f] += rating * h[f]
             down[f] += prediction * h[f]
@@ -196,17 +200,18 @@ def pull_of_squares(
 def pull_of_ratings(
     w: NDArray[Any],
     H: NDArray[Any],
-    items: NDArray[Any],
-    ratings: NDArray[Any],
+    own: Own,
     loss: tuple[Any, Any],
     up: NDArray[Any],
     down: NDArray[Any],
 ) -> None:
     """Add the ratings of one row to numerator and denominator, for any β."""
+    items, ratings, weights = own
     beta, floor = loss
     for p in range(len(items)):
         h = H[items[p]]
         pull_up, pull_down = pulls(ratings[p], dot(w, h), beta, floor)
+        pull_up, pull_down = weights[p] * pull_up, weights[p] * pull_down
         for f in range(len(w)):
             up[f] += pull_up * h[f]  # (MU.2)
             down[f] += pull_down * h[f]  # (MU.3)

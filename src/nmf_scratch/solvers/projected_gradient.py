@@ -28,7 +28,7 @@ Momentum can overshoot where a step cannot. It is dropped, s back to 1, when the
 
 and when the row's objective rose; then the step is undone as well. So the objective never goes up. The residuals of y
 are the same mixture (PGD.6) of known residuals as y is, hence this check is free: a step is two passes, one for g, one
-for the residuals of w'. Cost: O(inner_steps · n_ratings · K). Derived in docs/projected-gradient.md.
+for the residuals of w'. Cost: O(inner_steps · n_ratings · K). Derived in docs/learn/projected-gradient.md.
 """
 
 from __future__ import annotations
@@ -132,7 +132,7 @@ def descend_rows(
     one_step : bool
         Whether all columns of a row share the smallest of their steps.
     """
-    indptr, indices, values = view
+    indptr, indices, values, weights = view
     n_latent, free_bias, frozen = columns
     for u in numba.prange(len(indptr) - 1):
         ridge, lasso, centre = np.zeros_like(W[u]), np.zeros_like(W[u]), np.zeros_like(W[u])
@@ -141,19 +141,22 @@ def descend_rows(
         if free_bias >= 0:
             ridge[free_bias], centre[free_bias] = penalty.bias_ridge, penalty.bias_level
         observed = slice(indptr[u], indptr[u + 1])
-        bound = curvature_bound(indices[observed], H, ridge, frozen, one_step)
-        descend(W[u], H, indices[observed], values[observed], (ridge, lasso, centre), bound, momentum)
+        own = indices[observed], values[observed], weights[observed]
+        bound = curvature_bound(own, H, ridge, frozen, one_step)
+        descend(W[u], H, own, (ridge, lasso, centre), bound, momentum)
 
 
 @kernel
-def curvature_bound(items: NDArray[Any], H: NDArray[Any], ridge: Vector, frozen: int, one_step: bool) -> Vector:
+def curvature_bound(own: Terms, H: NDArray[Any], ridge: Vector, frozen: int, one_step: bool) -> Vector:
     """Return D of (PGD.3), or of (PGD.4) in every entry; infinite for a column that is not to move."""
+    items, _, weights = own
     bound = ridge.copy()
     for p in range(len(items)):
         h = H[items[p]]
         total = -h[frozen] if frozen >= 0 else h[0] - h[0]  # free columns only
         for f in range(len(h)):
             total += h[f]
+        total *= weights[p]
         for f in range(len(h)):
             bound[f] += total * h[f]  # (PGD.3)
     if frozen >= 0:
@@ -168,17 +171,15 @@ def curvature_bound(items: NDArray[Any], H: NDArray[Any], ridge: Vector, frozen:
 
 
 @kernel
-def descend(
-    w: Vector, H: NDArray[Any], items: NDArray[Any], targets: Vector, terms: Terms, bound: Vector, momentum: Vector
-) -> None:
+def descend(w: Vector, H: NDArray[Any], own: Terms, terms: Terms, bound: Vector, momentum: Vector) -> None:
     """Take one accelerated step per entry of `momentum` on the row w, in place.
 
     Parameters
     ----------
     w : ndarray, shape (K,)
     H : ndarray, shape (n_columns, K)
-    items, targets : ndarray, shape (n_row,)
-        Rows of H and ratings of this row.
+    own : (items, targets, weights), each of shape (n_row,)
+        Rows of H, ratings of this row, and their weights.
     terms : (ridge, lasso, centre)
         The row's penalty, each array of shape (K,).
     bound : ndarray, shape (K,)
@@ -186,17 +187,18 @@ def descend(
     momentum : ndarray, shape (n_steps,)
         γ.
     """
+    items, targets, _ = own
     ahead, new, slope, errors = w.copy(), w.copy(), np.empty_like(w), np.empty_like(targets)  # ahead is y, new is w'
-    value = measure(w, H, items, targets, terms, errors)
+    value = measure(w, H, own, terms, errors)
     errors_ahead, errors_new = errors.copy(), errors.copy()
     zero, age = momentum[0], 0
     for _ in range(len(momentum)):
-        slope_at(ahead, H, items, errors_ahead, terms, slope)
+        slope_at(ahead, H, own, errors_ahead, terms, slope)
         uphill = zero
         for f in range(len(w)):
             new[f] = max(zero, ahead[f] - slope[f] / bound[f])  # (PGD.2)
             uphill += slope[f] * (new[f] - w[f])
-        value_new = measure(new, H, items, targets, terms, errors_new)
+        value_new = measure(new, H, own, terms, errors_new)
         if not value_new <= value * (1 + SLACK):  # also if it is NaN
             ahead[:], errors_ahead[:], age = w, errors, 0
             continue
@@ -211,20 +213,22 @@ def descend(
 
 
 @kernel
-def slope_at(y: Vector, H: NDArray[Any], items: NDArray[Any], errors: Vector, terms: Terms, slope: Vector) -> None:
+def slope_at(y: Vector, H: NDArray[Any], own: Terms, errors: Vector, terms: Terms, slope: Vector) -> None:
     """Write the slope of the row's objective at y, whose residuals are given, into `slope`."""
+    items, _, weights = own
     ridge, lasso, centre = terms
     for f in range(len(y)):
         slope[f] = ridge[f] * (y[f] - centre[f]) + lasso[f]  # (PGD.1)
     for p in range(len(items)):
-        h, error = H[items[p]], errors[p]
+        h, error = H[items[p]], weights[p] * errors[p]
         for f in range(len(y)):
             slope[f] -= error * h[f]  # (PGD.1)
 
 
 @kernel
-def measure(w: Vector, H: NDArray[Any], items: NDArray[Any], targets: Vector, terms: Terms, errors: Vector) -> float:
+def measure(w: Vector, H: NDArray[Any], own: Terms, terms: Terms, errors: Vector) -> float:
     """Write the residuals of w into `errors` and return the row's objective, in float64: it decides over restarts."""
+    items, targets, weights = own
     ridge, lasso, centre = terms
     total = 0.0
     for p in range(len(items)):
@@ -232,7 +236,7 @@ def measure(w: Vector, H: NDArray[Any], items: NDArray[Any], targets: Vector, te
         for f in range(len(w)):
             error -= w[f] * h[f]
         errors[p] = error
-        total += 0.5 * error * error
+        total += 0.5 * weights[p] * error * error
     for f in range(len(w)):
         total += 0.5 * ridge[f] * (w[f] - centre[f]) ** 2 + lasso[f] * w[f]
     return total

@@ -25,7 +25,8 @@ Once per epoch, not per visit: a velocity that decays per visit is gone after te
 item and ten epochs for a quiet one. Per epoch, every row remembers equally long and the visit stays as cheap as it was.
 
 Cost: O(n_ratings · k) per epoch with a small constant: the fastest way to a good test error. Not monotone. Projection
-makes exact zeros, which a later gradient can revive (a multiplicative update cannot). Derived in docs/projected-sgd.md.
+makes exact zeros, which a later gradient can revive (a multiplicative update cannot). Derived in
+docs/learn/projected-sgd.md.
 """
 
 from __future__ import annotations
@@ -216,12 +217,13 @@ def sweep(
     step : float
         η of this epoch, in the dtype of the factors.
     """
-    tiles, starts, users, items, values = visits
+    tiles, starts, users, items, values, weights = visits
     W, b, share_w = side_W
     H, c, share_h = side_H
     width = W.shape[1] // LANES * LANES  # the division tells the compiler that no remainder is to be looked after
     zero = step - step  # in the dtype of the factors: a literal would widen float32 to float64
     by_row = penalty_W.ridge_row + penalty_W.lasso_row + penalty_H.ridge_row + penalty_H.lasso_row > 0
+    by_visit = by_row or weights.strides[0] != 0  # weights that are not all one
     keep_w, lasso_w = decay(penalty_W, zero, step)
     keep_h, lasso_h = decay(penalty_H, zero, step)
     squares = 0.0
@@ -234,18 +236,19 @@ def sweep(
                 error -= W[u, f] * H[i, f]  # (SGD.1)
             if biases:
                 error -= b[u] + c[i]
-            squares += error * error
-            push = step * error
-            if by_row:
-                keep_w, lasso_w = decay(penalty_W, share_w[u], step)
-                keep_h, lasso_h = decay(penalty_H, share_h[i], step)
+            squares += weights[p] * error * error
+            eta = step * weights[p]
+            push = eta * error
+            if by_visit:
+                keep_w, lasso_w = decay(penalty_W, share_w[u], eta)
+                keep_h, lasso_h = decay(penalty_H, share_h[i], eta)
             for f in range(width):
                 w_f, h_f = W[u, f], H[i, f]
                 W[u, f] = max(keep_w * w_f + push * h_f - lasso_w, zero)  # (SGD.3)
                 H[i, f] = max(keep_h * h_f + push * w_f - lasso_h, zero)  # (SGD.4)
             if biases:  # the same two lines where the other side is frozen to one
-                b[u] = max(b[u] + push - step * penalty_W.bias_ridge * share_w[u] * (b[u] - penalty_W.bias_level), zero)
-                c[i] = max(c[i] + push - step * penalty_H.bias_ridge * share_h[i] * (c[i] - penalty_H.bias_level), zero)
+                b[u] = max(b[u] + push - eta * penalty_W.bias_ridge * share_w[u] * (b[u] - penalty_W.bias_level), zero)
+                c[i] = max(c[i] + push - eta * penalty_H.bias_ridge * share_h[i] * (c[i] - penalty_H.bias_level), zero)
     return squares
 
 

@@ -144,6 +144,7 @@ def share(penalty: Penalty, row: int) -> Share:
 @kernel
 def slopes(
     rating: Any,
+    weight: Any,
     w: NDArray[Any],
     h: NDArray[Any],
     share_w: Share,
@@ -158,8 +159,8 @@ def slopes(
 
     Parameters
     ----------
-    rating : float
-        r_ui, in the dtype of the factors, as all numbers here.
+    rating, weight : float
+        r_ui, and how often it counts, in the dtype of the factors, as all numbers here.
     w, h : ndarray, shape (K,)
         The user's and the item's row.
     share_w, share_h : tuple of float
@@ -178,9 +179,9 @@ def slopes(
     if biases:
         error -= w[k] + h[k + 1]
     for f in range(k):
-        g_w[f] = ridge_w * w[f] + lasso_w - error * h[f]  # (SGD.2)
-        g_h[f] = ridge_h * h[f] + lasso_h - error * w[f]
+        g_w[f] = weight * (ridge_w * w[f] + lasso_w - error * h[f])  # (SGD.2)
+        g_h[f] = weight * (ridge_h * h[f] + lasso_h - error * w[f])
     if biases:
-        g_w[k] = bias_w * w[k] - pull_w - error
-        g_h[k + 1] = bias_h * h[k + 1] - pull_h - error
+        g_w[k] = weight * (bias_w * w[k] - pull_w - error)
+        g_h[k + 1] = weight * (bias_h * h[k + 1] - pull_h - error)
     return error

@@ -1,0 +1,71 @@
+"""What the commands that draw share: where figures go, in which format and colours, and what is said of each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from nmf_scratch._check import InputError
+from nmf_scratch.cli._common import new_table, print_json, stdout
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+class Format(StrEnum):
+    """File formats of figures."""
+
+    png = "png"
+    svg = "svg"
+
+
+OutputOption = Annotated[
+    Path | None, typer.Option("--output", "-o", help="Folder for the figures.", show_default="under runs")
+]
+FormatOption = Annotated[Format, typer.Option("--format", help="Pixels, or scalable lines.")]
+DarkOption = Annotated[bool, typer.Option("--dark", help="Light ink on dark paper.")]
+
+
+def save_figures(
+    figures: Iterable[tuple[str, Figure]], folder: Path, form: Format, *, dark: bool, as_json: bool
+) -> None:
+    """Draw and write figures one after the other, then say which file shows what.
+
+    Parameters
+    ----------
+    figures : iterable of (str, Figure)
+        Names (of files, without suffix) and figures; a generator draws each only when its turn comes, in the theme
+        asked for.
+    folder : Path
+        Made if needed.
+    form : Format
+        PNG or SVG.
+    dark : bool
+        Whether to draw light on dark.
+    as_json : bool
+        Print JSON rather than a table.
+    """
+    from nmf_scratch.plots.style import save_figure, use_theme
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot write to --output {str(folder)!r}: {error.strerror}") from None
+    shown = []
+    with use_theme("dark" if dark else "light"):
+        for name, figure in figures:
+            path = folder / f"{name}.{form.value}"
+            shown.append({"figure": name, "file": str(path), "text": save_figure(figure, path)})
+    if as_json:
+        print_json({"figures": shown})
+        return
+    table = new_table(f"{len(shown)} figures in {folder}", show_lines=True)
+    table.add_column("file")
+    table.add_column("what it shows", overflow="fold")
+    for row in shown:
+        table.add_row(Path(row["file"]).name, row["text"])
+    stdout.print(table)

@@ -1,0 +1,74 @@
+"""Names beside points, none over another: each takes the first free place around its point, the rest stay unnamed.
+
+Labels are laid out in pixels, so they come last, when the axes have their limits and the figure its panels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.patheffects import withStroke
+from matplotlib.text import Annotation
+from matplotlib.transforms import Bbox
+
+from nmf_scratch.plots.style import figure_of, paper
+
+_AROUND = ((1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (1, -1), (-1, 1), (-1, -1))
+_SIDES = {1: "left", 0: "center", -1: "right"}
+_LEVELS = {1: "bottom", 0: "center", -1: "top"}
+
+
+def place_labels(
+    axes: Axes, points: np.ndarray, texts: Sequence[str], *, gap: float | Sequence[float] = 6.0, size: float = 9.0
+) -> list[Annotation]:
+    """Name points in the order given, the most important first; a name without a free place is left out.
+
+    Parameters
+    ----------
+    axes : Axes
+        Where the points stand, limits and all.
+    points : (n, 2) array
+        Places in data coordinates.
+    texts : sequence of str
+        One name per point.
+    gap : float or sequence of float, optional
+        Distance between point and name, in points of 1/72 inch: at least the radius of the mark.
+    size : float, optional
+        Font size in points.
+
+    Returns
+    -------
+    list of Annotation
+        The names that found a place; no two overlap, and all lie within the axes.
+    """
+    figure = figure_of(axes)
+    figure.draw_without_rendering()  # settles where the panels are
+    frame, gaps = axes.get_window_extent(), np.broadcast_to(gap, len(texts))
+    taken: list[Bbox] = []
+    placed = []
+    for point, text, distance in zip(points, texts, gaps, strict=True):
+        label = _first_free(axes, point, text, float(distance), size, frame, taken)
+        if label is not None:
+            placed.append(label)
+            taken.append(label.get_window_extent())
+    return placed
+
+
+def _first_free(
+    axes: Axes, point: np.ndarray, text: str, gap: float, size: float, frame: Bbox, taken: list[Bbox]
+) -> Annotation | None:
+    for right, up in _AROUND:
+        reach = gap if 0 in (right, up) else gap * 0.75
+        label = axes.annotate(
+            text, (point[0], point[1]), (right * reach, up * reach), textcoords="offset points", fontsize=size,
+            ha=_SIDES[right], va=_LEVELS[up], in_layout=False, zorder=5, annotation_clip=True,
+            path_effects=[withStroke(linewidth=2.5, foreground=paper())],
+        )  # fmt: skip
+        box = label.get_window_extent()
+        inside = frame.x0 <= box.x0 and box.x1 <= frame.x1 and frame.y0 <= box.y0 and box.y1 <= frame.y1
+        if inside and not any(box.overlaps(other) for other in taken):
+            return label
+        label.remove()
+    return None

@@ -1,0 +1,51 @@
+import numpy as np
+import pytest
+from legibility import assert_legible
+
+from nmf_scratch.plots.labels import place_labels
+from nmf_scratch.plots.style import new_figure, style
+
+
+def crowd(n, spread):
+    """Draw n points about the middle of a panel."""
+    points = 0.5 + spread * np.random.default_rng(0).standard_normal((n, 2))
+    axes = new_figure(5, 4).subplots()
+    axes.set(xlim=(0, 1), ylim=(0, 1))
+    return axes, points
+
+
+def test_points_far_apart_are_all_named_to_their_right():
+    axes, points = crowd(0, 0)[0], np.array([[0.2, 0.2], [0.2, 0.8], [0.7, 0.5]])
+    labels = place_labels(axes, points, ["one", "two", "three"])
+    assert [label.get_text() for label in labels] == ["one", "two", "three"]
+    assert all(label.xy == tuple(point) for label, point in zip(labels, points, strict=True))
+    assert all(label.xyann == (6, 0) for label in labels)
+
+
+@pytest.mark.parametrize("spread", [0.03, 0.15])
+def test_names_in_a_crowd_never_overlap_and_the_first_is_always_there(spread):
+    axes, points = crowd(80, spread)
+    labels = place_labels(axes, points, [f"name {number}" for number in range(80)])
+    assert 3 < len(labels) < 80
+    assert labels[0].get_text() == "name 0"
+    assert_legible(axes.figure)
+    frame = axes.get_window_extent()
+    assert all(frame.contains(*corner) for label in labels for corner in label.get_window_extent().corners())
+
+
+def test_names_without_a_place_leave_nothing_behind():
+    axes, points = crowd(30, 0.0)
+    labels = place_labels(axes, points, ["the same point"] * 30)
+    assert len(axes.texts) == len(labels) <= 8
+
+
+def test_names_near_the_edge_turn_inwards():
+    axes, _ = crowd(0, 0)
+    (label,) = place_labels(axes, np.array([[0.99, 0.5]]), ["at the edge"])
+    assert label.get_ha() == "right"
+
+
+def test_a_place_is_found_under_every_style():
+    with style():
+        axes, points = crowd(5, 0.2)
+        assert place_labels(axes, points, list("abcde"))
