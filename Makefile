@@ -64,20 +64,17 @@ test-interpreted: $(DEV) ## run the tests without Numba, measuring coverage
 
 .PHONY: test-bounds
 test-bounds: $(DEV) ## run the tests with every array access of the kernels checked
-	@cache=$$(mktemp -d) && trap 'rm -rf "$$cache"' EXIT && \
-	NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR="$$cache" $(PYTEST) $(WORKERS) $(ARGS)
+	NUMBA_BOUNDSCHECK=1 $(PYTEST) $(WORKERS) $(ARGS)
 
 .PHONY: test-minimum
 # Old versions warn about what newer ones of their own dependencies deprecate; that is not ours to mend.
 test-minimum: $(MINIMUM)/.dev ## run the tests with the oldest supported versions (needs Python 3.11)
-	@cache=$$(mktemp -d) && trap 'rm -rf "$$cache"' EXIT && \
-	NUMBA_CACHE_DIR="$$cache" $(MINIMUM)/bin/python -m pytest $(WORKERS) -W default $(ARGS)
+	$(MINIMUM)/bin/python -m pytest $(WORKERS) -W default $(ARGS)
 
-# Kernels call those of other files, whose changes Numba's cache does not notice: `bench` compiles afresh.
 .PHONY: bench
 bench: $(DEV) ## time reading, encoding, each solver and top-N; compares with the stored run and replaces it
-	@raw=$$(mktemp) && cache=$$(mktemp -d) && trap 'rm -rf "$$raw" "$$cache"' EXIT && \
-	NUMBA_CACHE_DIR="$$cache" $(PYTEST) benchmarks --benchmark-only --benchmark-quiet --benchmark-json="$$raw" $(ARGS) && \
+	@raw=$$(mktemp) && trap 'rm -f "$$raw"' EXIT && \
+	$(PYTEST) benchmarks --benchmark-only --benchmark-quiet --benchmark-json="$$raw" $(ARGS) && \
 	$(PY) benchmarks/report.py "$$raw"
 
 .PHONY: bench-quick

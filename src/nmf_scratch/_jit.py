@@ -1,11 +1,13 @@
 """The only place that knows how kernels are compiled.
 
-Kernels are plain functions on plain arrays, compiled by Numba on their first call (never at import) and kept in an
-on-disk cache. All share one set of options:
+Kernels are plain functions on plain arrays, compiled by Numba on their first call (never at import) and kept on the
+disk (`nmf_scratch._kernel_cache`). All share one set of options:
 
 - `fastmath` allows sums to be reordered (`reassoc`), multiplications and additions to be fused (`contract`),
   signed zeros to be ignored (`nsz`) and divisions to become products (`arcp`). That is what lets a dot product use
   SIMD registers. It never includes `nnan` or `ninf`: those delete NaN checks, and divergence must stay visible.
+- `parallel` is for `prange` alone. Numba would also make a loop of its own of each operation on arrays within, which
+  takes long to compile and is no faster.
 - `error_model="numpy"`: a division by zero gives inf or NaN as in NumPy, without a branch in every loop.
 
 `NUMBA_DISABLE_JIT=1` turns every kernel back into the Python function it was written as, for the debugger.
@@ -24,14 +26,16 @@ from numba.core import cgutils, types
 from numba.extending import intrinsic
 
 from nmf_scratch._check import check_number
+from nmf_scratch._kernel_cache import KernelCache
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 _OPTIONS: dict[str, Any] = {
-    "cache": True,
     "error_model": "numpy",
     "fastmath": {"reassoc", "contract", "nsz", "arcp"},
 }
+_NOT_PARALLEL = ("comprehension", "reduction", "inplace_binop", "setitem", "numpy", "stencil", "fusion")
+_PARALLEL: dict[str, Any] = {**_OPTIONS, "parallel": {**dict.fromkeys(_NOT_PARALLEL, False), "prange": True}}
 _ONE_FIT_AT_A_TIME = threading.RLock()
 
 
@@ -41,12 +45,19 @@ def kernel(function: F) -> F:
     A callee that is not inlined is compiled with its caller *and* by itself, the two may sum in different orders, and
     which one runs depends on whether the caller came from the cache: the same seed would not give the same bits.
     """
-    return numba.njit(forceinline=True, **_OPTIONS)(function)  # type: ignore[no-any-return]
+    return _kept(numba.njit(forceinline=True, **_OPTIONS)(function), function)
 
 
 def parallel_kernel(function: F) -> F:
     """Compile a kernel whose `prange` loop owns its output rows, so that its result is free of the thread count."""
-    return numba.njit(parallel=True, **_OPTIONS)(function)  # type: ignore[no-any-return]
+    return _kept(numba.njit(**_PARALLEL)(function), function)
+
+
+def _kept(compiled: Any, function: F) -> F:
+    """Let a kernel keep what is compiled of it; without Numba it is the function itself, and nothing is."""
+    if compiled is not function:
+        compiled._cache = KernelCache(function)
+    return compiled  # type: ignore[no-any-return]
 
 
 @contextmanager

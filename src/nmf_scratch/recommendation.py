@@ -173,14 +173,17 @@ def fill_block(
                     offer(found[u - first], of_tile, indices, seen, best[u], best_scores[u])
     for u in range(len(rows)):
         sort_heap(best[u], best_scores[u])
-    items[:], scores[:] = best, best_scores
+        for place in range(items.shape[1]):  # a slice instead would compile text for an error that cannot happen
+            items[u, place], scores[u, place] = best[u, place], best_scores[u, place]
 
 
 @kernel
 def in_fours(W: NDArray[Any], dtype: Any) -> NDArray[Any]:
     """Copy W with zeros after it, up to the next multiple of four both ways."""
     w = np.zeros(((len(W) + 3) // 4 * 4, (W.shape[1] + 3) // 4 * 4), dtype)
-    w[: W.shape[0], : W.shape[1]] = W
+    for u in range(len(W)):
+        for f in range(W.shape[1]):
+            w[u, f] = W[u, f]
     return w
 
 

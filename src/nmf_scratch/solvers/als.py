@@ -172,12 +172,14 @@ def solve_rows(
             own = indices[observed], values[observed], weights[observed]
             sum_products(own, partners, explained, copies, sums, totals)
             normal_equations(sums, totals, penalty, u, k, A, d)
-            w[:k] = W[u, :k]
+            for f in range(k):
+                w[f] = W[u, f]
             if columns.free_bias >= 0:
                 w[k] = W[u, columns.free_bias]
             if not (pivoting and pivot(A, d, w, singular)):
                 descend(A, d, w, sweeps, tolerance)
-            W[u, :k] = w[:k]
+            for f in range(k):
+                W[u, f] = w[f]
             if columns.free_bias >= 0:
                 W[u, columns.free_bias] = w[k]
 

@@ -50,34 +50,59 @@ Matrix = NDArray[np.float64]
 def pivot(A: Matrix, d: Vector, w: Vector, singular: float = SINGULAR) -> bool:
     """Move w to the minimiser by block principal pivoting; on a singular system leave it alone and return False."""
     size = lengths(A)
-    chosen = w * size > SLACK * np.max(w * size)  # S
-    x, L = np.zeros_like(d), np.empty_like(A)
+    chosen = np.zeros(len(d), dtype=np.bool_)  # S
+    choose_positive(w, size, chosen)
+    x, L, wrong = np.zeros_like(d), np.empty_like(A), np.zeros(len(d), dtype=np.bool_)
     fewest, patience = len(d) + 1, PATIENCE
     for _ in range(ROUNDS):
         if not solve_on(chosen, A, d, x, L, singular):
             return False
-        wrong = wrong_signs(chosen, A, d, x, size)  # V
-        n_wrong = int(np.sum(wrong))
+        n_wrong = wrong_signs(chosen, A, d, x, size, wrong)  # V
         if n_wrong == 0:
-            w[:] = np.where(x * size > SLACK * np.max(x * size), x, 0.0)
+            choose_positive(x, size, chosen)
+            for f in range(len(d)):
+                w[f] = x[f] if chosen[f] else 0.0
             return True
         if n_wrong < fewest:
             fewest, patience = n_wrong, PATIENCE
         elif patience > 0:
             patience -= 1
         else:
-            wrong[: np.nonzero(wrong)[0][-1]] = False
-        chosen = chosen != wrong  # (ALS.5)
+            keep_last(wrong)
+        for f in range(len(d)):
+            chosen[f] = chosen[f] != wrong[f]  # (ALS.5)
     return False
+
+
+@kernel
+def choose_positive(x: Vector, size: Vector, chosen: NDArray[np.bool_]) -> None:
+    """Mark the entries that are positive by more than rounding."""
+    largest = x[0] * size[0]
+    for f in range(1, len(x)):
+        largest = max(largest, x[f] * size[f])
+    for f in range(len(x)):
+        chosen[f] = x[f] * size[f] > SLACK * largest
+
+
+@kernel
+def keep_last(marks: NDArray[np.bool_]) -> None:
+    """Take away every mark but the last."""
+    found = False
+    for f in range(len(marks) - 1, -1, -1):
+        marks[f], found = marks[f] and not found, found or marks[f]
 
 
 @kernel
 def solve_on(chosen: NDArray[np.bool_], A: Matrix, d: Vector, x: Vector, L: Matrix, singular: float) -> bool:
     """Solve (ALS.3) on the chosen entries, zero elsewhere, with L for scratch; return False if it is singular."""
-    x[:] = 0.0
-    members = np.nonzero(chosen)[0]
-    solution, inverse = np.empty(len(members)), np.empty(len(members))  # inverse: of the diagonal of L
-    for a in range(len(members)):
+    members, n_members = np.empty(len(d), np.int64), 0
+    for f in range(len(d)):
+        x[f] = 0.0
+        if chosen[f]:
+            members[n_members] = f
+            n_members += 1
+    solution, inverse = np.empty(n_members), np.empty(n_members)  # inverse: of the diagonal of L
+    for a in range(n_members):
         f = members[a]
         for b in range(a):
             total = A[f, members[b]]
@@ -92,7 +117,7 @@ def solve_on(chosen: NDArray[np.bool_], A: Matrix, d: Vector, x: Vector, L: Matr
             return False
         inverse[a] = 1 / np.sqrt(square)  # (ALS.3)
         solution[a] = right * inverse[a]  # forwards
-    for a in range(len(members) - 1, -1, -1):  # backwards
+    for a in range(n_members - 1, -1, -1):  # backwards
         solution[a] *= inverse[a]
         for b in range(a):
             solution[b] -= L[a, b] * solution[a]
@@ -112,26 +137,32 @@ def dot(x: Vector, y: Vector, n: int) -> float:
 @kernel
 def lengths(A: Matrix) -> Vector:
     """Return √A_ff, and 1 for a column without any effect."""
-    size = np.sqrt(np.diag(A))
-    for f in range(len(size)):
-        if size[f] == 0:
-            size[f] = 1.0
+    size = np.empty(len(A))
+    for f in range(len(A)):
+        size[f] = np.sqrt(A[f, f]) if A[f, f] != 0 else 1.0
     return size
 
 
 @kernel
-def wrong_signs(chosen: NDArray[np.bool_], A: Matrix, d: Vector, x: Vector, size: Vector) -> NDArray[np.bool_]:
-    """Return V: chosen entries that are negative, and others with a negative slope; rounding counts as zero."""
-    wrong = np.zeros(len(d), dtype=np.bool_)
-    magnitude = np.abs(x)
-    largest = np.max(magnitude * size)
+def wrong_signs(
+    chosen: NDArray[np.bool_], A: Matrix, d: Vector, x: Vector, size: Vector, wrong: NDArray[np.bool_]
+) -> int:
+    """Mark V: chosen entries that are negative, and others with a negative gradient; rounding counts as zero.
+
+    Returns how many they are.
+    """
+    magnitude, largest, n_wrong = np.empty_like(x), 0.0, 0
+    for f in range(len(d)):
+        magnitude[f] = abs(x[f])
+        largest = max(largest, magnitude[f] * size[f])
     for f in range(len(d)):
         if chosen[f]:
             wrong[f] = x[f] * size[f] < -SLACK * largest
         else:
             slope = dot(A[f], x, len(d)) - d[f]  # (ALS.4)
             wrong[f] = slope < -SLACK * (dot(A[f], magnitude, len(d)) + abs(d[f]))
-    return wrong
+        n_wrong += wrong[f]
+    return n_wrong
 
 
 @kernel

@@ -136,8 +136,9 @@ def descend_rows(
     n_latent, free_bias, frozen = columns
     for u in numba.prange(len(indptr) - 1):
         ridge, lasso, centre = np.zeros_like(W[u]), np.zeros_like(W[u]), np.zeros_like(W[u])
-        ridge[:n_latent] = penalty.ridge_rating * penalty.counts[u] + penalty.ridge_row
-        lasso[:n_latent] = penalty.lasso_rating * penalty.counts[u] + penalty.lasso_row
+        for f in range(n_latent):
+            ridge[f] = penalty.ridge_rating * penalty.counts[u] + penalty.ridge_row
+            lasso[f] = penalty.lasso_rating * penalty.counts[u] + penalty.lasso_row
         if free_bias >= 0:
             ridge[free_bias], centre[free_bias] = penalty.bias_ridge, penalty.bias_level
         observed = slice(indptr[u], indptr[u + 1])
@@ -200,7 +201,9 @@ def descend(w: Vector, H: NDArray[Any], own: Terms, terms: Terms, bound: Vector,
             uphill += slope[f] * (new[f] - w[f])
         value_new = measure(new, H, own, terms, errors_new)
         if not value_new <= value * (1 + SLACK):  # also if it is NaN
-            ahead[:], errors_ahead[:], age = w, errors, 0
+            copy_into(ahead, w)
+            copy_into(errors_ahead, errors)
+            age = 0
             continue
         if uphill > 0:  # (PGD.7)
             age = 0
@@ -209,7 +212,16 @@ def descend(w: Vector, H: NDArray[Any], own: Terms, terms: Terms, bound: Vector,
             ahead[f] = new[f] + gamma * (new[f] - w[f])  # (PGD.6)
         for p in range(len(items)):
             errors_ahead[p] = errors_new[p] + gamma * (errors_new[p] - errors[p])  # (PGD.6)
-        w[:], errors[:], value, age = new, errors_new, min(value, value_new), age + 1
+        copy_into(w, new)
+        copy_into(errors, errors_new)
+        value, age = min(value, value_new), age + 1
+
+
+@kernel
+def copy_into(to: Vector, numbers: Vector) -> None:
+    """Write numbers over others, one by one: a slice would compile text for an error that cannot happen."""
+    for f in range(len(to)):
+        to[f] = numbers[f]
 
 
 @kernel
