@@ -16,14 +16,17 @@ disk (`nmf_scratch._kernel_cache`). All share one set of options:
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import numba
+import numpy as np
 from llvmlite import ir
-from numba.core import cgutils, types
+from numba.core import cgutils, event, types
 from numba.extending import intrinsic
+from numpy.typing import NDArray
 
 from nmf_scratch._check import check_number
 from nmf_scratch._kernel_cache import KernelCache
@@ -60,6 +63,16 @@ def _kept(compiled: Any, function: F) -> F:
     return compiled  # type: ignore[no-any-return]
 
 
+def operand(array: NDArray[Any], dtype: Any = None) -> NDArray[Any]:
+    """Return an array as kernels take what they only read: in C order, read-only, and copied only if it must be.
+
+    To Numba, layout and permission to write belong to the type, and each combination of types is compiled anew.
+    """
+    view = np.ascontiguousarray(array, dtype=dtype).view()
+    view.flags.writeable = False
+    return view
+
+
 @contextmanager
 def threads(n_threads: int | None) -> Iterator[None]:
     """Run parallel kernels on `n_threads` threads (None: all that Numba may use).
@@ -92,6 +105,35 @@ def parallel_turn() -> Iterator[bool]:
     finally:
         if is_free:
             _ONE_FIT_AT_A_TIME.release()
+
+
+class _Patience(event.Listener):
+    """Runs out whenever a second, or so, was spent on compiling."""
+
+    def __init__(self, tell: Callable[[], None], seconds: float) -> None:
+        self._tell, self._seconds, self._left = tell, seconds, seconds
+        self._depth, self._timer = 0, threading.Timer(0, tell)
+
+    def on_start(self, found: event.Event) -> None:
+        """Start the clock, unless this kernel is compiled within another."""
+        self._depth += 1
+        if self._depth == 1:
+            self._began, self._timer = time.monotonic(), threading.Timer(self._left, self._tell)
+            self._timer.daemon = True
+            self._timer.start()
+
+    def on_end(self, found: event.Event) -> None:
+        """Stop the clock; what is left is left for the next kernel."""
+        self._depth -= 1
+        if self._depth == 0:
+            self._timer.cancel()
+            self._left -= time.monotonic() - self._began
+            self._left = self._left if self._left > 0 else self._seconds
+
+
+def when_compiling(tell: Callable[[], None], seconds: float = 1.0) -> None:
+    """Have a function called whenever compiling has taken so many seconds; it is called in a thread of its own."""
+    event.register("numba:compile", _Patience(tell, seconds))  # type: ignore[no-untyped-call]
 
 
 def _generate_prefetch(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from nmf_scratch.training import EpochRecord
 
 
+COMPILING = "compiling kernels …"
+
+
 class EpochProgress:
     """Progress bar that advances with every epoch; use it as a context manager and pass it as a callback.
 
@@ -37,11 +40,12 @@ class EpochProgress:
             disable=not console.is_terminal,
             transient=True,
         )
-        self._task = self._progress.add_task(description, total=total, error="compiling kernels …")
+        self._task = self._progress.add_task(description, total=total, error=COMPILING)
 
     def __enter__(self) -> Self:
         if not self._progress.disable:  # some versions of rich end even a hidden bar with an empty line
             self._progress.start()
+            _shown.append(self)
         return self
 
     def __exit__(
@@ -49,6 +53,7 @@ class EpochProgress:
     ) -> None:
         if not self._progress.disable:
             self._progress.stop()
+            _shown.remove(self)
 
     def __call__(self, record: EpochRecord, factors: Factors) -> None:
         """Advance by one epoch and show its error (validation where there is one)."""
@@ -66,3 +71,14 @@ class EpochProgress:
         self._progress.update(self._task, completed=completed, description=description)
         if error is not None:
             self._progress.update(self._task, error=error)
+
+
+_shown: list[EpochProgress] = []
+"""Bars that stand on the terminal now, the last one innermost."""
+
+
+def mention_compiling() -> bool:
+    """Write beside the bar, until the next epoch, what takes so long; say whether there is a bar."""
+    for bar in _shown[-1:]:
+        bar._progress.update(bar._task, error=COMPILING)
+    return bool(_shown)

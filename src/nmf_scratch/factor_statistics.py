@@ -33,7 +33,6 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
 
 from nmf_scratch._check import check_number
 from nmf_scratch.interpretation import (
@@ -93,6 +92,8 @@ def factor_strengths(model: UpdatableModel) -> pd.DataFrame:
 
 def _explained(model: UpdatableModel) -> Matrix:
     """Return the share of each column of the factors: latent, user bias, item bias."""
+    from scipy.sparse import csr_array
+
     ratings = model._ratings
     r, predicted = ratings.values.astype(np.float64), model._factors.predict(ratings.users, ratings.items)
     W, H = model._factors.W.astype(np.float64), model._factors.H.astype(np.float64)

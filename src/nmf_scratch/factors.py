@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nmf_scratch._check import InputError
-from nmf_scratch._jit import kernel, parallel_kernel, parallel_turn
+from nmf_scratch._jit import kernel, operand, parallel_kernel, parallel_turn
 from nmf_scratch._random import INIT, generator
 from nmf_scratch.data.ratings import Ratings
 
@@ -91,10 +91,10 @@ class Factors:
             w_u · h_i, in the unit of the ratings that were fitted, not clipped.
         """
         predictions = np.empty(len(users), dtype=np.float64)
-        pairs = users % len(self.W), items % len(self.H)
+        pairs = operand(users % len(self.W), np.int64), operand(items % len(self.H), np.int64)
         with parallel_turn() as may_run_parallel:
             many = may_run_parallel and len(users) >= PARALLEL_FROM
-            (predict_pairs if many else predict_few)(*pairs, self.W, self.H, predictions)
+            (predict_pairs if many else predict_few)(*pairs, operand(self.W), operand(self.H), predictions)
         return predictions
 
     def with_average_rows(self, ratings: Ratings) -> Factors:

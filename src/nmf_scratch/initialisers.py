@@ -18,17 +18,19 @@ multiplicative updates, so they are filled with a tenth of the mean of their col
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse.linalg import LinearOperator, svds
 
 from nmf_scratch._check import InputError
 from nmf_scratch._random import INIT, generator
 from nmf_scratch.baselines import shrunk_offsets
 from nmf_scratch.data.ratings import Ratings
 from nmf_scratch.factors import BIAS_LEVEL, Factors, scaled_start
+
+if TYPE_CHECKING:
+    from scipy.sparse.linalg import LinearOperator
 
 SHRINKAGE = 10.0
 """Ratings at which a row is taken half at its word."""
@@ -87,6 +89,8 @@ def filled(ratings: Ratings, taken: float) -> LinearOperator:
     b, c = shrunk_offsets(ratings, values - mean, SHRINKAGE, SHRINKAGE)
     rows = mean - taken + b  # (n_users,)
     sparse = ratings.with_values(values - taken - (rows[ratings.users] + c[ratings.items])).to_sparse()
+    from scipy.sparse.linalg import LinearOperator
+
     return LinearOperator(
         ratings.shape,
         matvec=lambda x: sparse @ x.ravel() + rows * x.sum() + c @ x.ravel(),  # (INIT.1)
@@ -96,6 +100,8 @@ def filled(ratings: Ratings, taken: float) -> LinearOperator:
 
 
 def _nonnegative_double_svd(operator: LinearOperator, rank: int, key: int) -> tuple[NDArray[Any], NDArray[Any]]:
+    from scipy.sparse.linalg import svds
+
     first = generator(key, INIT).uniform(0.5, 1.5, size=min(operator.shape))
     U, sigma, Vt = svds(operator, k=rank, v0=first)
     W, H = np.empty((operator.shape[0], rank)), np.empty((operator.shape[1], rank))

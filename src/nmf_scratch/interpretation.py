@@ -27,8 +27,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import linear_sum_assignment
-from scipy.sparse import csr_array
 
 from nmf_scratch._check import InputError, check_number
 from nmf_scratch.data.pairs import UNKNOWN
@@ -181,6 +179,8 @@ def _reasons(model: UpdatableModel, w: Matrix, h: Matrix, seen: Seen) -> pd.Data
 
 def masses(model: UpdatableModel) -> Matrix:
     """Return the stars that each item gets from each factor over all training predictions, shape (n_items, k)."""
+    from scipy.sparse import csr_array
+
     ratings = model._ratings
     observed = csr_array((np.ones(len(ratings)), ratings.items, ratings.by_user.indptr), shape=ratings.shape)
     return np.asarray((observed.T @ model.W_.astype(np.float64)) * model.H_)
@@ -336,6 +336,8 @@ def stability(model: UpdatableModel, X: Any, y: ArrayLike | None = None, *, n_se
     DataFrame
         One row per factor: factor, mean and minimum of the cosine with its partners; the most stable first.
     """
+    from scipy.optimize import linear_sum_assignment
+
     check_number("n_seeds", n_seeds, minimum=1, integer=True)
     model._check_fitted()
     columns, found = directions(model.H_.T.astype(np.float64)), []

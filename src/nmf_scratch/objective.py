@@ -42,16 +42,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
-from scipy.special import rel_entr
 
 from nmf_scratch._check import check_choice, check_number
 from nmf_scratch.data.ratings import Ratings
 from nmf_scratch.factors import NO_COLUMN, Columns, Factors
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 WEIGHTINGS = ("count", "plain")
 
@@ -212,6 +213,8 @@ class _Part(NamedTuple):
 
     def matrix(self, numbers: Matrix) -> csr_array:
         """Return numbers, one for each rating, as a sparse matrix, shape (users of the part, n_items)."""
+        from scipy.sparse import csr_array
+
         view = self.ratings.by_user
         starts = view.indptr[self.rows.start : self.rows.stop + 1] - self.places.start
         shape = (self.rows.stop - self.rows.start, self.ratings.n_items)
@@ -236,6 +239,8 @@ def divergence(ratings: Matrix, predictions: Matrix, beta: float) -> Matrix:
         return 0.5 * (ratings - predictions) ** 2  # (P.6)
     p = np.maximum(predictions, FLOOR)
     if beta == 1:
+        from scipy.special import rel_entr
+
         return rel_entr(ratings, p) - ratings + p  # 0 log 0 = 0
     if beta == 0:
         return ratings / p - np.log(ratings / p) - 1

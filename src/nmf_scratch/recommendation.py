@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nmf_scratch._check import InputError
-from nmf_scratch._jit import kernel, parallel_kernel, threads
+from nmf_scratch._jit import kernel, operand, parallel_kernel, threads
 from nmf_scratch.data.ratings import Compressed, ones
 
 NONE = -1
@@ -89,7 +89,10 @@ def top_n(
     _check_shapes(W, H, codes, seen, rows)
     items = np.full((len(W), min(n, len(codes))), NONE)
     scores = np.full(items.shape, -np.inf, np.result_type(W, H))
-    arguments = (W, H, codes, seen.indptr, seen.indices, rows, items, scores)
+    floats = (operand(factors, scores.dtype) for factors in (W, H))
+    # Codes of items fit 32 bits where their factors fit any memory.
+    ids = zip((codes, seen.indptr, seen.indices, rows), (np.int64, np.int64, np.int32, np.int64), strict=True)
+    arguments = (*floats, *(operand(array, dtype) for array, dtype in ids), items, scores)
     if len(W) > BLOCK and items.size:
         with threads(n_threads):
             fill_blocks(*arguments)

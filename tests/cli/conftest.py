@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from nmf_scratch import _jit
 from nmf_scratch.cli import _common, main
 
 
@@ -35,6 +36,11 @@ def call(*args):
 
 @pytest.fixture(scope="session")
 def cli():
+    """Call commands in this process, in which kernels may or may not be compiled already: they do not say so."""
+    _common.tell_when_compiling.cache_clear()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_jit, "when_compiling", lambda tell: None)
+        _common.tell_when_compiling()
     return call
 
 

@@ -10,7 +10,7 @@ import typer
 from rich.table import Table
 
 from nmf_scratch._check import InputError
-from nmf_scratch.cli._common import new_table, note, parse_columns
+from nmf_scratch.cli._common import new_table, note, parse_columns, tell_when_compiling
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,6 +31,7 @@ def load_model(model: Path | None, runs: Path) -> tuple[NMF, Path]:
     """Load the named model, or that of the newest run."""
     from nmf_scratch.model import NMF
 
+    tell_when_compiling()
     path = model or latest_model(runs)
     return NMF.load(path), path
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -115,6 +116,16 @@ def note(text: str) -> None:
     stderr.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
+@cache
+def tell_when_compiling() -> None:
+    """Say so, beside the bar or once in a line, where a command stands still because kernels are compiled."""
+    from nmf_scratch._jit import when_compiling
+    from nmf_scratch._progress import mention_compiling
+
+    say_once = cache(lambda: note("compiling kernels, once for this machine and version …"))
+    when_compiling(lambda: None if mention_compiling() else say_once())
+
+
 def print_json(content: Any) -> None:
     """Print plain JSON on stdout."""
     sys.stdout.write(json.dumps(content, indent=2, ensure_ascii=False, default=str) + "\n")
@@ -132,6 +143,7 @@ def read_dataset(
     """Load the named dataset; with no name, ml-100k if it can be had, else demo, saying so."""
     from nmf_scratch.data.movielens import DataUnavailable, load_dataset
 
+    tell_when_compiling()
     options = {
         "data_dir": data_dir,
         "columns": parse_columns(columns),

@@ -20,7 +20,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.sparse import issparse
 
 from nmf_scratch._check import InputError
 from nmf_scratch.data.dataset import Dataset
@@ -224,6 +223,11 @@ def split_table(X: Any, y: Any) -> tuple[Any, Any]:
         "y is missing: pass the ratings, or a frame with columns user, item and rating; "
         "a matrix of users × items with NaN where nothing was rated goes through Ratings.from_dense(X)"
     )
+
+
+def issparse(X: Any) -> bool:
+    """Tell whether X is a sparse matrix; SciPy, which is slow to load, is asked only if it could have made one."""
+    return "scipy.sparse" in sys.modules and bool(sys.modules["scipy.sparse"].issparse(X))
 
 
 def _from_matrix(X: Any) -> Any:

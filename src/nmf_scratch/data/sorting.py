@@ -24,7 +24,7 @@ import numpy as np
 from numba import prange
 from numpy.typing import NDArray
 
-from nmf_scratch._jit import kernel, parallel_kernel, parallel_turn
+from nmf_scratch._jit import kernel, operand, parallel_kernel, parallel_turn
 
 PARALLEL_FROM = 500_000
 """Below this many entries a parallel region costs more than it saves."""
@@ -54,7 +54,7 @@ def group(keys: Array, n_keys: int, others: Array, values: Array) -> tuple[NDArr
     others, values : ndarray, shape (n,)
         The columns in the order of the keys, in new arrays.
     """
-    keys, others, values = map(_read_only, (keys, others, values))
+    keys, others, values = map(operand, (keys, others, values))
     result = np.empty_like(others), np.empty_like(values)
     with parallel_turn() as may_run_parallel:
         n_chunks = _n_chunks(len(keys), n_keys) if may_run_parallel else 1
@@ -71,20 +71,13 @@ def count(keys: Array, n_keys: int) -> NDArray[np.int64]:
     """Count how often each key 0 … n_keys − 1 occurs, shape (n_keys,), without a copy of the keys."""
     with parallel_turn() as may_run_parallel:
         n_chunks = _n_chunks(len(keys), n_keys) if may_run_parallel else 1
-        counts: NDArray[np.int64] = _count(_read_only(keys), n_keys, n_chunks).sum(axis=0, dtype=np.int64)
+        counts: NDArray[np.int64] = _count(operand(keys), n_keys, n_chunks).sum(axis=0, dtype=np.int64)
     return counts
 
 
 def is_increasing(major: Array, minor: Array) -> bool:
     """Whether the pairs (major, minor), two columns of shape (n,), ascend with no pair repeated."""
-    return bool(pairs_increase(_read_only(major), _read_only(minor)))
-
-
-def _read_only(array: Array) -> Array:
-    """View an array as read-only, which to Numba is a type of its own: every kernel is compiled for this one alone."""
-    view = array.view()
-    view.flags.writeable = False
-    return view
+    return bool(pairs_increase(operand(major), operand(minor)))
 
 
 def _n_chunks(n: int, n_keys: int) -> int:
