@@ -68,7 +68,12 @@ def operand(array: NDArray[Any], dtype: Any = None) -> NDArray[Any]:
 
     To Numba, layout and permission to write belong to the type, and each combination of types is compiled anew.
     """
-    view = np.ascontiguousarray(array, dtype=dtype).view()
+    return read_only(np.ascontiguousarray(array, dtype=dtype))
+
+
+def read_only(array: NDArray[Any]) -> NDArray[Any]:
+    """View an array as one that is only read, whatever its layout."""
+    view = array.view()
     view.flags.writeable = False
     return view
 

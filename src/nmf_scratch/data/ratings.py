@@ -252,6 +252,16 @@ def ones(dtype: Any = np.float32) -> NDArray[Any]:
     return np.broadcast_to(np.ones((), dtype), (2**40,))
 
 
+def spaced(weights: NDArray[Any], dtype: Any) -> NDArray[Any]:
+    """Return weights with gaps between them, and one more: in Numba's eyes the type of `ones`.
+
+    Kernels are then compiled once for both. Twice the memory of the weights buys that.
+    """
+    pairs = np.ones((len(weights) + 1, 2), dtype)
+    pairs[:-1, 0] = weights
+    return pairs[:, 0]
+
+
 def weights_at(weights: NDArray[Any], positions: NDArray[Any]) -> NDArray[Any]:
     """Return the weights at these positions; ones stay what they are."""
     return weights if weights.strides == (0,) else weights[positions]
@@ -262,7 +272,8 @@ def weight_of_rows(view: Compressed) -> NDArray[Any]:
     n_rows = len(view.indptr) - 1
     if view.weights.strides == (0,):
         return np.diff(view.indptr)
-    return np.bincount(_rows(view.indptr, np.dtype(np.intp)), weights=view.weights, minlength=n_rows)
+    weights = view.weights[: len(view.values)]
+    return np.bincount(_rows(view.indptr, np.dtype(np.intp)), weights=weights, minlength=n_rows)
 
 
 def _check_codes(name: str, codes: ArrayLike, n_codes: int | None, length: int) -> tuple[NDArray[Any], int]:

@@ -18,8 +18,8 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from nmf_scratch._jit import kernel, operand, prefetch
-from nmf_scratch.data.ratings import Compressed, Ratings, ones
+from nmf_scratch._jit import kernel, operand, prefetch, read_only
+from nmf_scratch.data.ratings import Compressed, Ratings, ones, spaced
 from nmf_scratch.factors import Factors
 from nmf_scratch.objective import Objective
 
@@ -146,7 +146,7 @@ def tile_cuts(view: Compressed, partners: NDArray[Any], tile_bytes: int = TILE_B
 def in_dtype(dtype: np.dtype[Any], view: Compressed) -> Compressed:
     """Return the view with its numbers in the dtype of the factors: one type to compute in, one to compile for."""
     few = view.indices.dtype == np.int64 and view.indices.max(initial=0) <= np.iinfo(np.int32).max
-    weights = ones(dtype) if view.weights.strides == (0,) else operand(view.weights, dtype)
+    weights = ones(dtype) if view.weights.strides == (0,) else read_only(spaced(view.weights, dtype))
     return Compressed(
         operand(view.indptr, np.int64),
         operand(view.indices, np.int32 if few else None),

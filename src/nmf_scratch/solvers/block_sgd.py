@@ -29,7 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nmf_scratch._check import check_number
-from nmf_scratch._jit import parallel_kernel
+from nmf_scratch._jit import parallel_kernel, read_only
 from nmf_scratch._random import SHUFFLE, generator
 from nmf_scratch.data.ratings import Ratings
 from nmf_scratch.factors import Factors
@@ -88,7 +88,7 @@ class BlockSGD(Stochastic):
         rng = generator(state["key"], SHUFFLE, state["epoch"])
         tiles = tour(grid, strata(grid.n_blocks, rng), rng)
         copy_in(state)
-        squares = sweep_strata(tiles, grid.starts, (*grid.triples, grid.weights), *operands(state), step)
+        squares = sweep_strata(tiles, grid.starts, (*grid.triples, read_only(grid.weights)), *operands(state), step)
         copy_out(state)
         self.close_epoch(state, float(squares.sum()))
 

@@ -24,8 +24,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from nmf_scratch._jit import kernel
-from nmf_scratch.data.ratings import Ratings, ones, weights_at
+from nmf_scratch._jit import kernel, read_only
+from nmf_scratch.data.ratings import Ratings, ones, spaced, weights_at
 from nmf_scratch.factors import Factors
 
 Triples = tuple[NDArray[Any], NDArray[Any], NDArray[Any]]
@@ -103,7 +103,8 @@ def into_grid(train: Ratings, factors: Factors, n_blocks: int, least: int = 1) -
     starts, *triples = into_tiles(train.users, train.items, values, *where)
     weights = ones(values.dtype)
     if train.weights is not None:
-        weights = into_tiles(train.users, train.items, train.weights.astype(values.dtype, copy=False), *where)[3]
+        weights = train.weights.astype(values.dtype, copy=False)
+        weights = spaced(into_tiles(train.users, train.items, weights, *where)[3], values.dtype)
     rows_W, rows_H = (np.argsort(group, kind="stable") for group in groups)
     return Grid(n_blocks, (users, items), starts, (triples[0], triples[1], triples[2]), rows_W, rows_H, weights)
 
@@ -159,8 +160,9 @@ def visits(grid: Grid, rng: np.random.Generator) -> Visits:
         order = rng.permutation(len(grid.triples[0]))
         users, items, values = (column[order] for column in grid.triples)
         weights = weights_at(grid.weights, order)
-        return Visits(np.zeros(1, np.int64), grid.starts, users, items, values, weights)
-    return Visits(tour(grid, np.zeros(1, np.int64), rng)[0], grid.starts, *grid.triples, grid.weights)
+        weights = weights if weights.strides == (0,) else spaced(weights, values.dtype)
+        return Visits(np.zeros(1, np.int64), grid.starts, users, items, values, read_only(weights))
+    return Visits(tour(grid, np.zeros(1, np.int64), rng)[0], grid.starts, *grid.triples, read_only(grid.weights))
 
 
 @kernel
