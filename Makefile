@@ -23,7 +23,8 @@ MINIMUM := $(VENV)-minimum
 PEERS := $(VENV)-peers
 PIP := -m pip --disable-pip-version-check --quiet
 PYTEST := $(PY) -m pytest
-WORKERS := -n auto --maxprocesses=4
+# Threads that wait for work sleep: test processes share the processors.
+TEST := OMP_WAIT_POLICY=passive OPENBLAS_NUM_THREADS=1 $(PYTEST) -n auto --maxprocesses=4 --dist worksteal
 
 ##@ Use
 .PHONY: train
@@ -55,21 +56,27 @@ data: $(RUN) ## list the datasets and which are at hand: make data ARGS="downloa
 
 ##@ Develop
 .PHONY: test
-test: $(DEV) ## run the tests, kernels compiled
-	$(PYTEST) $(WORKERS) $(ARGS)
+test: $(DEV) ## run the tests, kernels compiled: a few minutes
+	$(if $(ARGS),,@$(PY) tests/warm_up.py)
+	$(TEST) $(ARGS)
+
+.PHONY: test-long
+test-long: $(DEV) ## run all tests, also the long forms of those that have a short one: before a release
+	@$(PY) tests/warm_up.py
+	$(TEST) -m '' $(ARGS)
 
 .PHONY: test-interpreted
 test-interpreted: $(DEV) ## run the tests without Numba, measuring coverage
-	NUMBA_DISABLE_JIT=1 $(PYTEST) $(WORKERS) --cov --cov-report=term --cov-fail-under=$(COVERAGE) $(ARGS)
+	NUMBA_DISABLE_JIT=1 $(TEST) --cov --cov-report=term --cov-fail-under=$(COVERAGE) $(ARGS)
 
 .PHONY: test-bounds
 test-bounds: $(DEV) ## run the tests with every array access of the kernels checked
-	NUMBA_BOUNDSCHECK=1 $(PYTEST) $(WORKERS) $(ARGS)
+	NUMBA_BOUNDSCHECK=1 $(TEST) $(ARGS)
 
 .PHONY: test-minimum
 # Old versions warn about what newer ones of their own dependencies deprecate; that is not ours to mend.
 test-minimum: $(MINIMUM)/.dev ## run the tests with the oldest supported versions (needs Python 3.11)
-	$(MINIMUM)/bin/python -m pytest $(WORKERS) -W default $(ARGS)
+	$(TEST:$(PY)%=$(MINIMUM)/bin/python%) -W default $(ARGS)
 
 .PHONY: bench
 bench: $(DEV) ## time reading, encoding, each solver and top-N; compares with the stored run and replaces it

@@ -252,9 +252,15 @@ def test_text_ids_and_integer_ids_rank_alike(demo):
     pd.testing.assert_frame_equal(first[columns], second[columns])
 
 
-def test_the_best_star_predictor_is_a_poor_recommender(ml_100k):
+@pytest.fixture(scope="module", params=[1, pytest.param(5, marks=pytest.mark.slow)], ids=["u1", "u1-u5"])
+def folds(request, ml_100k):
+    """Return the first of the predefined folds alone, or all of them."""
+    fold = ml_100k.test_fold
+    return PredefinedSplit(np.where(fold < request.param, fold, -1))
+
+
+def test_the_best_star_predictor_is_a_poor_recommender(ml_100k, folds):
     """And lists of what everybody rated are a poor discovery: no metric alone says which model is good."""
-    folds = PredefinedSplit(ml_100k.test_fold)
     models = {"nmf": NMF(random_state=0), "bias": BiasModel(), "popularity": Popularity()}
     means = {name: evaluate_ranking(model, ml_100k, cv=folds).mean() for name, model in models.items()}
     assert means["nmf"]["rmse"] < means["bias"]["rmse"]
@@ -263,32 +269,38 @@ def test_the_best_star_predictor_is_a_poor_recommender(ml_100k):
     assert means["nmf"]["novelty"] > 2 * means["popularity"]["novelty"]
 
 
-# Mean RMSE over u1 … u5 that each solver must reach with its own defaults. For comparison, measured by others on these
-# folds: the library NMF that people use 0.969, a plain bias model 0.942. (Fits of deterministic solvers end with
-# exact rows for the users: ccd, which gained by leaving its rows unfinished, comes out higher than its epochs alone.)
+# RMSE that each solver must reach with its own defaults: on u1, the hardest fold, and on average over u1 … u5. For
+# comparison, measured by others on the latter: the library NMF that people use 0.969, a plain bias model 0.942. (Fits
+# of deterministic solvers end with exact rows for the users: ccd, which gained by leaving its rows unfinished, comes
+# out higher than its epochs alone.)
 REACHED = {
-    **{"mu": 0.920, "cd": 0.916, "ccd": 0.914, "als": 0.916, "pgd": 0.916},
-    **{"sgd": 0.915, "adagrad": 0.915, "adam": 0.909, "eg": 0.917, "block-sgd": 0.915},
+    **{
+        "mu": (0.925, 0.920),
+        "cd": (0.922, 0.916),
+        "ccd": (0.921, 0.914),
+        "als": (0.9245, 0.916),
+        "pgd": (0.9235, 0.916),
+    },
+    **{"sgd": (0.9225, 0.915), "adagrad": (0.922, 0.915), "adam": (0.915, 0.909), "eg": (0.9245, 0.917)},
+    "block-sgd": (0.9245, 0.915),
 }
 
 
 @pytest.fixture(scope="module")
-def bars(ml_100k):
+def bars(ml_100k, folds):
     """Measure the baselines: the best mean RMSE and MAE that knows no tastes."""
-    folds = PredefinedSplit(ml_100k.test_fold)
     means = [cross_validate(baseline(), ml_100k, cv=folds).mean() for baseline in BASELINES.values()]
     return min(mean["rmse"] for mean in means), min(mean["mae"] for mean in means)
 
 
 @pytest.mark.parametrize("name", SOLVERS)
-def test_accuracy_on_the_predefined_folds(name, ml_100k, bars):
-    scores = cross_validate(NMF(solver=name, random_state=0), ml_100k, cv=PredefinedSplit(ml_100k.test_fold))
-    assert scores["rmse"].mean() <= REACHED[name]
+def test_accuracy_on_the_predefined_folds(name, ml_100k, folds, bars):
+    scores = cross_validate(NMF(solver=name, random_state=0), ml_100k, cv=folds)
+    assert scores["rmse"].mean() <= REACHED[name][len(scores) > 1]
     assert scores["rmse"].mean() < bars[0]
     assert scores["mae"].mean() < bars[1]
 
 
-def test_the_same_evaluation_twice_gives_the_same_digits(ml_100k):
-    folds = PredefinedSplit(ml_100k.test_fold)
+def test_the_same_evaluation_twice_gives_the_same_digits(ml_100k, folds):
     first, again = (cross_validate(NMF(random_state=0, max_iter=5), ml_100k, cv=folds) for _ in range(2))
     np.testing.assert_array_equal(first[["rmse", "mae"]], again[["rmse", "mae"]])

@@ -32,9 +32,10 @@ def score(model, user, item):
 
 
 class TestExplain:
-    def test_contributions_add_up_to_the_score_for_a_thousand_pairs(self, model):
+    @pytest.mark.parametrize("n_pairs", [50, pytest.param(1000, marks=pytest.mark.slow)])
+    def test_contributions_add_up_to_the_score(self, model, n_pairs):
         rng = np.random.default_rng(1)
-        for user, item in zip(rng.choice(model.user_ids_, 1000), rng.choice(model.item_ids_, 1000), strict=True):
+        for user, item in zip(rng.choice(model.user_ids_, n_pairs), rng.choice(model.item_ids_, n_pairs), strict=True):
             explained = model.explain(user, item)
             assert explained.to_frame()["contribution"].sum() == pytest.approx(score(model, user, item), abs=1e-5)
             assert explained.score == pytest.approx(score(model, user, item), abs=1e-5)

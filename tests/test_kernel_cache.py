@@ -204,8 +204,9 @@ class TestSources:
         assert len({sources_hash(f"nmf_scratch.solvers.{name}") for name in modules}) == len(modules)
 
     @pytest.mark.parametrize("module", ["numpy.linalg", "nmf_scratch", "__main__", "nmf_scratch.nothing"])
-    def test_other_packages_are_no_sources(self, module):
+    def test_what_is_not_of_the_package_is_not_kept(self, module):
         assert sources_of(module) == []
+        assert sources_hash(module) == ""
 
     def test_other_packages_keep_their_own_caches(self):
         assert numba.core.caching.FunctionCache._impl_class is numba.core.caching.CompileResultCacheImpl

@@ -116,11 +116,14 @@ class KernelCache(NumbaCache):
 
 @cache
 def sources_hash(module: str) -> str:
-    """Return a hash of a module and of all of the package that it imports; empty if one changed since the import."""
-    digest = hashlib.sha256()
-    for path in sources_of(module):
-        if path.stat().st_mtime > _STARTED:
-            return ""
+    """Return a hash of a module and of all of the package that it imports.
+
+    Empty, so that nothing is kept, of a module that is not of the package, or if a file changed since it was imported.
+    """
+    digest, paths = hashlib.sha256(), sources_of(module)
+    if not paths or any(path.stat().st_mtime > _STARTED for path in paths):
+        return ""
+    for path in paths:
         digest.update(path.relative_to(PACKAGE).as_posix().encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()[:16]
 

@@ -19,6 +19,12 @@ def quick(monkeypatch):
     monkeypatch.setattr("nmf_scratch.cli.report.BRIEF_UP_TO", 0)
 
 
+@pytest.fixture
+def sketched(monkeypatch):
+    """Draw figures without writing them out: what a page says is the same."""
+    monkeypatch.setattr("nmf_scratch.report.pictures.figure_bytes", lambda figure, form: b"")
+
+
 @pytest.mark.usefixtures("quick")
 class TestReport:
     def test_the_page_lies_beside_the_model_and_is_told(self, cli, run):
@@ -33,7 +39,7 @@ class TestReport:
         assert f"others: RMSE {fold:.4f}" in text  # the fit that is shown is the first fold of the run
         assert "demo holds 39,655 ratings" in text
 
-    def test_data_that_changed_is_not_described(self, cli, run):
+    def test_data_that_changed_is_not_described(self, cli, run, sketched):
         content = json.loads((run / "run.json").read_text())
         content["options"]["dataset"] = "gone.csv"
         (run / "run.json").write_text(json.dumps(content))
@@ -64,13 +70,13 @@ class TestReport:
         assert sorted(run.iterdir()) == before
         assert (run / "report.html").read_text() == "old"
 
-    def test_a_model_outside_a_run_is_enough(self, cli, demo_runs, tmp_path):
+    def test_a_model_outside_a_run_is_enough(self, cli, demo_runs, tmp_path, sketched):
         NMF.load(demo_runs / "latest" / "model.npz").save(tmp_path / "alone.npz")
         assert cli("report", "--model", tmp_path / "alone.npz").code == 0
         assert "stands in no run folder" in (tmp_path / "report.html").read_text(encoding="utf-8")
 
 
-def test_a_comparison_on_the_same_ratings_is_used(cli, run, tmp_path):
+def test_a_comparison_on_the_same_ratings_is_used(cli, run, tmp_path, sketched):
     assert (
         cli("compare", "mu", "cd", "-d", "demo", "-k", 2, "--folds", 2, "--max-iter", 2, "-o", tmp_path / "c").code == 0
     )

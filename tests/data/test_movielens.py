@@ -61,7 +61,7 @@ def served(archive, monkeypatch):
     server = http.server.ThreadingHTTPServer(
         ("127.0.0.1", 0), functools.partial(Handler, directory=str(archive.parent))
     )
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     url = f"http://127.0.0.1:{server.server_address[1]}/small.zip"
     checksum = "sha256:" + hashlib.sha256(archive.read_bytes()).hexdigest()

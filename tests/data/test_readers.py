@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from combinations import pairwise
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -325,11 +326,12 @@ BAD_LINES = [
 ]
 
 
-@pytest.mark.parametrize(("line", "problem"), BAD_LINES)
-@pytest.mark.parametrize("separator", [",", "::", "\t"])
-@pytest.mark.parametrize("header", ["", "user,item,rating\n"])
-@pytest.mark.parametrize("later", ["9,9,3", "9,9,bad too"])
-def test_a_bad_line_is_named_with_its_number_and_content(write, line, problem, separator, header, later):
+@pytest.mark.parametrize(
+    ("bad", "separator", "header", "later"),
+    pairwise(BAD_LINES, [",", "::", "\t"], ["", "user,item,rating\n"], ["9,9,3", "9,9,bad too"]),
+)
+def test_a_bad_line_is_named_with_its_number_and_content(write, bad, separator, header, later):
+    line, problem = bad
     text = f"{header}\n5,6,4\n7,8,2\n{line}\n{later}\n".replace(",", separator)
     path = write(text)
     line = line.replace(",", separator)
@@ -341,10 +343,9 @@ def test_a_bad_line_is_named_with_its_number_and_content(write, line, problem, s
     assert "\n" not in message
 
 
-@pytest.mark.parametrize(("line", "problem"), BAD_LINES)
-@pytest.mark.parametrize("separator", [",", "::"])
-@pytest.mark.parametrize("n_lines", [1, 2, 3])
-def test_a_bad_line_is_named_wherever_chunks_begin(write, monkeypatch, line, problem, separator, n_lines):
+@pytest.mark.parametrize(("bad", "separator", "n_lines"), pairwise(BAD_LINES, [",", "::"], [1, 2, 3]))
+def test_a_bad_line_is_named_wherever_chunks_begin(write, monkeypatch, bad, separator, n_lines):
+    line, problem = bad
     monkeypatch.setattr("nmf_scratch.data.readers._CHUNK_LINES", n_lines)
     for place in range(1, 6):
         lines = ["5,6,4"] * 6
