@@ -2,7 +2,11 @@
 
 from itertools import chain
 
+import pytest
 from matplotlib.text import Text
+
+both_themes = pytest.mark.parametrize("theme", ["light", pytest.param("dark", marks=pytest.mark.slow)])
+"""Texts lie where they lie in any colour, so one theme is enough in the short run."""
 
 
 def shown_texts(figure):

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import textwrap
 from fnmatch import fnmatchcase
+from functools import cache
 from itertools import chain
 from pathlib import Path
 
@@ -74,6 +75,13 @@ def name_of(path):
 SOURCES = {name_of(path): path for path in sorted(SOURCE.rglob("*.py"))}
 TWINS = {path.name: path for path in sorted((TESTS / "reference").rglob("*.py"))}
 TEST_FILES = {str(path.relative_to(TESTS)): path for path in sorted(TESTS.rglob("*.py"))}
+
+
+@cache
+def parsed(path):
+    """Return the syntax tree of a file, which no rule changes, and its text."""
+    text = path.read_text(encoding="utf-8")
+    return ast.parse(text), text
 
 
 def layer_of(module):
@@ -317,8 +325,7 @@ def test_the_package_keeps_the_rule(rule, files):
     broken = [
         f"{path.relative_to(ROOT)}:{line}: {what}"
         for module, path in files.items()
-        for text in [path.read_text(encoding="utf-8")]
-        for line, what in rule(module, ast.parse(text), text)
+        for line, what in rule(module, *parsed(path))
     ]
     assert not broken, "\n" + "\n".join(broken)
 

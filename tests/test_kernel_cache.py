@@ -2,13 +2,12 @@
 
 import ast
 import os
-import shutil
-import subprocess
 import sys
-import textwrap
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import numba
+import numpy as np
 import pytest
 
 import nmf_scratch
@@ -19,7 +18,7 @@ compiled = pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="nothing is
 
 HELPER = "from nmf_scratch._jit import kernel\n\n@kernel\ndef scaled(x):\n    return 2 * x\n"
 CALLER = """
-from nmf_scratch._jit import kernel, parallel_kernel
+from nmf_scratch._jit import kernel
 from nmf_scratch.helper import scaled
 
 @kernel
@@ -30,40 +29,20 @@ def total(xs):
     return found
 """
 OTHER = "from nmf_scratch._jit import kernel\n\n@kernel\ndef first(xs):\n    return xs[0]\n"
-SCRIPT = """
-import numpy as np
-from nmf_scratch.caller import total
-from nmf_scratch.other import first
-
-xs = np.arange(4.0)
-print(total(xs), first(xs), sum(total.stats.cache_misses.values()), sum(first.stats.cache_misses.values()))
-"""
-
-
-def run(script, folder, **environment):
-    """Run a script in a process that finds the package in a folder; return the words that it prints."""
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", textwrap.dedent(script)],
-        env={**os.environ, "PYTHONPATH": str(folder), **{name: str(value) for name, value in environment.items()}},
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout.split()
+NAMES = ("helper", "caller", "other")
 
 
 @pytest.fixture
-def copy(tmp_path):
-    """Write a small package of the same name with three modules of kernels, as old as yesterday."""
-    package = tmp_path / "nmf_scratch"
-    package.mkdir()
-    for name in ("_jit.py", "_kernel_cache.py", "_check.py"):
-        shutil.copy(PACKAGE / name, package)
-    for name, text in {"__init__": "", "helper": HELPER, "caller": CALLER, "other": OTHER}.items():
-        write(package / f"{name}.py", text)
-    return tmp_path
+def package(tmp_path, monkeypatch):
+    """Write three modules of kernels, as old as yesterday, and let them be the package, with a cache of their own."""
+    folder = tmp_path / "nmf_scratch"
+    folder.mkdir()
+    for name, text in zip(NAMES, (HELPER, CALLER, OTHER), strict=True):
+        write(folder / f"{name}.py", text)
+    monkeypatch.setattr(_kernel_cache, "PACKAGE", folder)
+    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path / "cache"))
+    yield folder
+    sources_hash.cache_clear()
 
 
 def write(path, text, age=86_400):
@@ -72,68 +51,90 @@ def write(path, text, age=86_400):
     os.utime(path, (then, then))
 
 
-def kernels(folder):
+def imported(package):
+    """Import the modules as a new process would; return those whose kernels are called."""
+    sources_hash.cache_clear()
+    with pytest.MonkeyPatch.context() as patch:
+        for name in NAMES:
+            spec = spec_from_file_location(f"nmf_scratch.{name}", package / f"{name}.py")
+            module = module_from_spec(spec)
+            patch.setitem(sys.modules, spec.name, module)
+            spec.loader.exec_module(module)
+        return sys.modules["nmf_scratch.caller"].total, sys.modules["nmf_scratch.other"].first
+
+
+def run(package, kernels=None):
+    """Call both kernels; return their results, and how often each was compiled."""
+    total, first = kernels or imported(package)
+    xs = np.arange(4.0)
+    misses = [sum(kernel.stats.cache_misses.values()) for kernel in (total, first) if kernel(xs) is not None]
+    return [total(xs), first(xs), *misses]
+
+
+def stored(folder):
     return sorted(path.name.split("-")[0] for path in Path(folder).rglob("*.kernel"))
 
 
 @compiled
 class TestChanges:
-    def test_a_second_process_compiles_nothing(self, copy, tmp_path):
-        assert run(SCRIPT, copy, NUMBA_CACHE_DIR=tmp_path / "c") == ["12.0", "0.0", "1", "1"]
-        assert run(SCRIPT, copy, NUMBA_CACHE_DIR=tmp_path / "c") == ["12.0", "0.0", "0", "0"]
+    def test_a_second_process_compiles_nothing(self, package):
+        assert run(package) == [12, 0, 1, 1]
+        assert run(package) == [12, 0, 0, 0]
 
-    def test_a_change_in_another_file_is_noticed_and_compiles_only_what_depends_on_it(self, copy, tmp_path):
-        run(SCRIPT, copy, NUMBA_CACHE_DIR=tmp_path / "c")
-        stored = kernels(tmp_path / "c")
-        write(copy / "nmf_scratch" / "helper.py", HELPER.replace("2 * x", "3 * x"), age=3_600)
-        assert run(SCRIPT, copy, NUMBA_CACHE_DIR=tmp_path / "c") == ["18.0", "0.0", "1", "0"]
-        assert kernels(tmp_path / "c") == stored  # the former ones are gone
+    def test_a_change_in_another_file_is_noticed_and_compiles_only_what_depends_on_it(self, package, tmp_path):
+        run(package)
+        before = stored(tmp_path)
+        write(package / "helper.py", HELPER.replace("2 * x", "3 * x"), age=3_600)
+        assert run(package) == [18, 0, 1, 0]
+        assert stored(tmp_path) == before  # the former ones are gone
 
-    def test_a_change_elsewhere_compiles_nothing(self, copy, tmp_path):
-        run(SCRIPT, copy, NUMBA_CACHE_DIR=tmp_path / "c")
-        write(copy / "nmf_scratch" / "unrelated.py", "x = 1\n")
-        assert run(SCRIPT, copy, NUMBA_CACHE_DIR=tmp_path / "c")[2:] == ["0", "0"]
+    def test_a_change_elsewhere_compiles_nothing(self, package):
+        run(package)
+        write(package / "unrelated.py", "x = 1\n")
+        assert run(package)[2:] == [0, 0]
 
-    def test_sources_that_changed_after_the_import_are_not_stored_under_their_new_name(self, copy, tmp_path):
-        edit = f"""
-        from nmf_scratch import caller, helper
-        import os, pathlib, time
-        path = pathlib.Path(helper.__file__)
-        path.write_text({HELPER.replace("2 * x", "3 * x")!r})
-        os.utime(path, (time.time() + 5,) * 2)
-        """
-        assert run(textwrap.dedent(edit) + SCRIPT, copy, NUMBA_CACHE_DIR=tmp_path / "c")[0] == "12.0"
-        assert "nmf_scratch.caller.total" not in kernels(tmp_path / "c")
-        assert "nmf_scratch.other.first" in kernels(tmp_path / "c")
+    def test_sources_that_changed_after_the_import_are_not_stored_under_their_new_name(self, package, tmp_path):
+        kernels = imported(package)
+        write(package / "helper.py", HELPER.replace("2 * x", "3 * x"), age=-5)
+        assert run(package, kernels)[0] == 12
+        assert stored(tmp_path) == ["nmf_scratch.other.first"]
 
-    def test_checked_and_unchecked_kernels_do_not_meet(self, copy, tmp_path):
-        for _ in range(2):
-            run(SCRIPT, copy, NUMBA_CACHE_DIR=tmp_path / "c", NUMBA_BOUNDSCHECK=1)
-        assert run(SCRIPT, copy, NUMBA_CACHE_DIR=tmp_path / "c")[2:] == ["1", "1"]
+    def test_checked_and_unchecked_kernels_do_not_meet(self, package, monkeypatch):
+        run(package)
+        monkeypatch.setattr(numba.config, "BOUNDSCHECK", 1)
+        assert [run(package)[2:] for _ in range(2)] == [[1, 1], [0, 0]]
 
 
 @compiled
 class TestFiles:
     @pytest.mark.parametrize("damage", [lambda data: data[:-1], lambda data: b"", lambda data: data[:-9] + bytes(9)])
-    def test_a_torn_file_is_compiled_again_and_replaced(self, copy, tmp_path, damage):
-        run(SCRIPT, copy, NUMBA_CACHE_DIR=tmp_path / "c")
-        for path in (tmp_path / "c").rglob("*.first-*.kernel"):
-            path.write_bytes(damage(path.read_bytes()))
-        assert run(SCRIPT, copy, NUMBA_CACHE_DIR=tmp_path / "c") == ["12.0", "0.0", "0", "1"]
-        assert run(SCRIPT, copy, NUMBA_CACHE_DIR=tmp_path / "c") == ["12.0", "0.0", "0", "0"]
+    def test_a_torn_file_is_compiled_again_and_replaced(self, package, tmp_path, damage):
+        run(package)
+        (path,) = tmp_path.rglob("*.first-*.kernel")
+        path.write_bytes(damage(path.read_bytes()))
+        assert [run(package) for _ in range(2)] == [[12, 0, 0, 1], [12, 0, 0, 0]]
 
-    def test_what_a_killed_writer_left_is_removed(self, copy, tmp_path):
-        run(SCRIPT, copy, NUMBA_CACHE_DIR=tmp_path / "c")
-        (path,) = (tmp_path / "c").rglob("*.first-*.kernel")
-        write(path.with_name(f"{path.name}.0.partial"), "", age=3_600)
+    def test_what_a_killed_writer_left_is_removed(self, package, tmp_path):
+        run(package)
+        (path,) = tmp_path.rglob("*.first-*.kernel")
+        write(path.with_name(f"{path.name}.0.partial"), "", age=86_400)
         write(path.with_name(f"{path.name}.1.partial"), "", age=0)
         path.unlink()
-        run(SCRIPT, copy, NUMBA_CACHE_DIR=tmp_path / "c")
-        assert [path.name[-9:] for path in (tmp_path / "c").rglob("*.partial")] == ["1.partial"]
+        run(package)
+        assert [path.name[-9:] for path in tmp_path.rglob("*.partial")] == ["1.partial"]
 
-    def test_flush_forgets(self, copy, tmp_path):
-        script = SCRIPT + "total.recompile(); print(total(xs), sum(total.stats.cache_misses.values()))"
-        assert run(script, copy, NUMBA_CACHE_DIR=tmp_path / "c")[4:] == ["12.0", "2"]  # compiled twice
+    def test_flush_forgets(self, package, tmp_path):
+        total, _ = kernels = imported(package)
+        run(package, kernels)
+        total._cache.flush()
+        assert stored(tmp_path) == ["nmf_scratch.helper.scaled", "nmf_scratch.other.first"]
+
+    def test_a_cache_may_be_switched_off(self, package, tmp_path):
+        kernels = imported(package)
+        for kernel in kernels:
+            kernel._cache.disable()
+        assert run(package, kernels)[2:] == [1, 1]
+        assert stored(tmp_path) == ["nmf_scratch.helper.scaled"]
 
 
 class TestPlaces:
@@ -170,22 +171,20 @@ class TestPlaces:
         assert private not in _kernel_cache._folders()
 
     @compiled
-    def test_where_nothing_can_be_written_kernels_are_compiled_all_the_same(self, copy):
-        for name in ("nmf_scratch/__pycache__", "user", "temporary"):
-            (copy / name).write_text("a file where a folder should be")
-        places = {"XDG_CACHE_HOME": copy / "user", "HOME": copy / "user", "TMPDIR": copy / "temporary"}
-        places |= {"NUMBA_CACHE_DIR": "", "PYTHONDONTWRITEBYTECODE": 1}
-        script = SCRIPT.replace("import numpy", "import tempfile; tempfile.tempdir = 'temporary'\nimport numpy")
-        assert run(script, copy, **places) == ["12.0", "0.0", "1", "1"]
-        assert kernels(copy) == []
+    def test_where_nothing_can_be_written_kernels_are_compiled_all_the_same(self, package, monkeypatch, tmp_path):
+        (tmp_path / "file").write_text("a file where a folder should be")
+        monkeypatch.setattr(_kernel_cache, "_folders", lambda: [tmp_path / "file" / name for name in "ab"])
+        assert [run(package) for _ in range(2)] == [[12, 0, 1, 1]] * 2
+        assert imported(package)[0].stats.cache_path == str(tmp_path / "file" / "a")
 
     @compiled
-    def test_a_package_that_cannot_be_written_to_gets_a_folder_of_the_user(self, copy):
-        (copy / "nmf_scratch" / "__pycache__").write_text("a file where a folder should be")
-        places = {"NUMBA_CACHE_DIR": "", "XDG_CACHE_HOME": copy / "user", "PYTHONDONTWRITEBYTECODE": 1}
-        run(SCRIPT, copy, **places)
-        assert kernels(copy / "user") == kernels(copy)
-        assert run(SCRIPT, copy, **places)[2:] == ["0", "0"]
+    def test_the_first_place_that_takes_files_keeps_them_and_all_are_looked_at(self, package, monkeypatch, tmp_path):
+        (tmp_path / "file").write_text("a file where a folder should be")
+        monkeypatch.setattr(_kernel_cache, "_folders", lambda: [tmp_path / part for part in ("file", "a", "b")])
+        run(package)
+        assert stored(tmp_path / "a") == stored(tmp_path)
+        (tmp_path / "a").rename(tmp_path / "b")
+        assert run(package)[2:] == [0, 0]
 
 
 class TestSources:

@@ -60,7 +60,7 @@ class KernelCache(NumbaCache):
     @property
     def cache_path(self) -> str:
         """Return where a new kernel would go, for Numba's statistics."""
-        return str(next(_folders(), ""))
+        return str(next(iter(_folders()), ""))
 
     def enable(self) -> None:
         """Read and write files from now on."""

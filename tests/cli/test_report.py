@@ -27,7 +27,10 @@ def sketched(monkeypatch):
 
 @pytest.mark.usefixtures("quick")
 class TestReport:
-    def test_the_page_lies_beside_the_model_and_is_told(self, cli, run):
+    @pytest.mark.parametrize("figures", ["sketched", pytest.param("drawn", marks=pytest.mark.slow)])
+    def test_the_page_lies_beside_the_model_and_is_told(self, cli, run, figures, request):
+        if figures == "sketched":
+            request.getfixturevalue("sketched")
         done = cli("report", "--model", run / "model.npz", "--json")
         assert done.code == 0
         told = json.loads(done.out)

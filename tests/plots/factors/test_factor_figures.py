@@ -1,6 +1,6 @@
 import pandas as pd
 import pytest
-from legibility import assert_legible
+from legibility import assert_legible, both_themes
 
 from nmf_scratch import NMF
 from nmf_scratch.data.dataset import Dataset
@@ -21,7 +21,7 @@ def renamed(demo):
     return Dataset("demo", demo.ratings, items=demo.items.assign(title=titles))
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
+@both_themes
 def test_all_figures_of_a_model_can_be_read(renamed, theme):
     model = NMF(6, solver="cd", max_iter=10, random_state=0).fit(renamed)
     table = stability(model, renamed, n_seeds=1)

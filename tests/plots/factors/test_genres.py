@@ -1,7 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from legibility import assert_legible, shown_texts
+from legibility import assert_legible, both_themes, shown_texts
 
 from nmf_scratch.plots.factors import plot_genre_lifts
 from nmf_scratch.plots.style import alt_text, new_figure, use_theme
@@ -33,7 +33,7 @@ def test_the_text_names_the_most_marked():
     )
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
+@both_themes
 @pytest.mark.parametrize("k", [2, 12, 13, 60])
 def test_it_can_be_read_with_few_factors_and_many(k, theme):
     lifts = pd.DataFrame(2.0 ** np.random.default_rng(k).normal(0, 1.5, (18, k)))

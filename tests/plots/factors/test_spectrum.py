@@ -1,7 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from legibility import assert_legible
+from legibility import assert_legible, both_themes
 
 from nmf_scratch.plots.factors import plot_explained, plot_spectrum
 from nmf_scratch.plots.style import alt_text, new_figure, use_theme
@@ -40,7 +40,7 @@ def test_dots_stand_at_squared_strength_and_explained_share():
     assert "explain 30% of the variance, factor 1 alone 20.0%; biases explain 20%." in alt_text(axes.figure)
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
+@both_themes
 @pytest.mark.parametrize("k", [1, 60])
 def test_both_can_be_read(k, theme):
     rng = np.random.default_rng(0)

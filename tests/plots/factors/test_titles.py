@@ -1,6 +1,6 @@
 import pandas as pd
 import pytest
-from legibility import assert_legible, shown_texts
+from legibility import assert_legible, both_themes, shown_texts
 
 from nmf_scratch.plots.factors import plot_factor_titles
 from nmf_scratch.plots.style import alt_text, use_theme
@@ -20,7 +20,7 @@ def tables(k, n=4):
     return summary, pd.DataFrame(rows, columns=["factor", "name", "lift"])
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
+@both_themes
 @pytest.mark.parametrize("k", [1, 3, 12])
 def test_every_title_is_there_in_full(k, theme):
     summary, leading = tables(k)

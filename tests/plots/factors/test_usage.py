@@ -1,7 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from legibility import assert_legible
+from legibility import assert_legible, both_themes
 
 from nmf_scratch.plots.factors import plot_stability, plot_usage
 from nmf_scratch.plots.style import alt_text, use_theme
@@ -47,7 +47,7 @@ def test_each_factor_has_its_own_neighbour_beside_it():
     assert alt_text(axes.figure).startswith(f"{back} of 6 factors come back more alike")
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
+@both_themes
 @pytest.mark.parametrize("k", [1, 12, 40, 200])
 def test_both_can_be_read(k, theme):
     with use_theme(theme):

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from legibility import assert_legible
+from legibility import assert_legible, both_themes
 
 from nmf_scratch.diagnosis import calibration_bins, residuals_by_rating
 from nmf_scratch.plots.predictions import (
@@ -83,7 +83,7 @@ def test_groups_stand_at_their_errors():
     )
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
+@both_themes
 @pytest.mark.parametrize("levels", [5, 11, 99])
 def test_they_can_be_read_side_by_side(levels, theme):
     with use_theme(theme):

@@ -3,7 +3,7 @@ import itertools
 import numpy as np
 import pandas as pd
 import pytest
-from legibility import assert_legible, shown_texts
+from legibility import assert_legible, both_themes, shown_texts
 
 from nmf_scratch.interpretation import Explanation
 from nmf_scratch.plots.predictions import plot_explanation, waterfall_steps
@@ -53,7 +53,7 @@ def test_bars_are_the_steps():
     np.testing.assert_allclose(heights, axes.get_yticks())
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
+@both_themes
 @pytest.mark.parametrize("k", [1, 40])
 def test_long_names_are_told_in_full(k, theme):
     with use_theme(theme):

@@ -1,6 +1,5 @@
 import numpy as np
-import pytest
-from legibility import assert_legible
+from legibility import assert_legible, both_themes
 
 from nmf_scratch.diagnosis import Exposure
 from nmf_scratch.plots.predictions import plot_exposure
@@ -30,7 +29,7 @@ def test_the_text_names_coverage_and_tail():
     )
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
+@both_themes
 def test_it_can_be_read(theme):
     with use_theme(theme):
         assert_legible(plot_exposure(EXPOSURES, 2, 10))
