@@ -1,5 +1,6 @@
 """Fixtures for the whole suite."""
 
+import gc
 import os
 from pathlib import Path
 
@@ -21,3 +22,9 @@ def ml_100k():
 def demo():
     """Load the built-in data."""
     return load_dataset("demo")
+
+
+def pytest_collection_finish(session):
+    """Let the garbage collector pass over what lives as long as the run: thousands of tests, libraries."""
+    gc.collect()
+    gc.freeze()

@@ -48,7 +48,7 @@ def test_each_factor_has_its_own_neighbour_beside_it():
 
 
 @both_themes
-@pytest.mark.parametrize("k", [1, 12, 40, 200])
+@pytest.mark.parametrize("k", [1, 12, 40, pytest.param(200, marks=pytest.mark.slow)])
 def test_both_can_be_read(k, theme):
     with use_theme(theme):
         assert_legible(plot_usage(usage(k)))
