@@ -52,6 +52,7 @@ OBJECTIVES = {
     "count": Objective((0.03, 0.05), (0.7, 1.3), 0.25),
     "plain": Objective((0.2, 0.4), (0.7, 1.3), 0.25, weighting="plain"),
     "lasso": Objective((0.03, 0.05), (0.7, 1.3), 0.25, l1_ratio=0.6),
+    "plain lasso": Objective((0.2, 0.4), (0.7, 1.3), 0.25, l1_ratio=1.0, weighting="plain"),
     "none": Objective(),
 }
 """One of each kind of penalty, different on the two sides."""

@@ -5,7 +5,7 @@ import pytest
 from problems import EMPTY_ITEM, EMPTY_USER, OBJECTIVES, dense, naive_sides, small_ratings
 from reference import problem as naive
 
-from nmf_scratch import InputError
+from nmf_scratch import InputError, Ratings
 from nmf_scratch.factors import Factors, scaled_start
 from nmf_scratch.objective import Objective, divergence
 
@@ -53,8 +53,6 @@ def test_gradient_equals_finite_differences(objective, biases, side, beta):
 
 def test_kkt_residual_is_zero_at_a_known_minimiser_and_positive_beside_it():
     # One user, two items, H fixed by symmetry: w = (2, 0) with H rows (1, 0) and (0, 1) fits (2, 0) exactly.
-    from nmf_scratch import Ratings
-
     ratings = Ratings.from_arrays([0, 0], [0, 1], [2.0, 0.0])
     factors = Factors(np.array([[2.0, 0.0]]), np.array([[1.0, 0.0], [0.0, 1.0]]))
     assert Objective().kkt_residual(ratings, factors) == 0
@@ -110,3 +108,49 @@ def test_ratings_of_zero_have_a_finite_divergence_above_beta_zero():
 def test_bad_settings_are_refused(arguments, message):
     with pytest.raises(InputError, match=message):
         Objective(**arguments)
+
+
+@pytest.mark.parametrize("beta", BETAS)
+@pytest.mark.parametrize("biases", [True, False])
+def test_ratings_judged_in_parts_are_judged_alike(objective, biases, beta, monkeypatch):
+    objective, ratings = replace(objective, loss=beta), small_ratings(5)
+    factors = scaled_start(ratings, 3, biases=biases, dtype="float64", key=5)
+
+    def judged():
+        return objective.value(ratings, factors), objective.kkt_residual(ratings, factors)
+
+    whole, gradients = judged(), objective.gradient(ratings, factors)
+    monkeypatch.setattr("nmf_scratch.objective.PART_RATINGS", 7)  # a few users each, and some alone
+    assert judged() == pytest.approx(whole, rel=1e-12)
+    for in_parts, at_once in zip(objective.gradient(ratings, factors), gradients, strict=True):
+        np.testing.assert_allclose(in_parts, at_once, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("w", "h", "r", "alpha", "expected"),
+    [
+        (1.0, 2.0, 4.0, (3.0, 1.0), 1 / 7),  # of w: slope 3 − 4, curvature 4 + 3; h is where it should be
+        (0.0, 1.0, 3.0, (0.0, 0.0), 3.0),  # of w: slope −3, curvature 1; all of W is zero, so its scale is one
+        (2.0, 0.0, 0.0, (5.0, 0.0), 1.0),  # of w: slope 10, curvature 5, so it moves by 2, which is its scale
+    ],
+)
+def test_kkt_residual_by_hand(w, h, r, alpha, expected):
+    factors = Factors(np.array([[w]]), np.array([[h]]))
+    assert Objective(alpha).kkt_residual(Ratings.from_arrays([0], [0], [r]), factors) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(("l1_ratio", "expected"), [(0.0, 0.0), (1.0, 0.5 / np.sqrt((1 + 0.25) / 2))])
+def test_without_curvature_only_a_lasso_moves_an_entry_and_all_the_way(l1_ratio, expected):
+    # The second user has no ratings and the first is where the lasso would have it: 1 · (2 − 1 · 1) = α.
+    ratings = Ratings.from_arrays([0], [0], [2.0], n_users=2)
+    objective = Objective((l1_ratio, l1_ratio), l1_ratio=l1_ratio, weighting="plain")
+    factors = Factors(np.array([[1.0], [0.5]]), np.array([[2.0 - l1_ratio]]))
+    assert objective.kkt_residual(ratings, factors) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("beta", "expected"), [(1.0, np.log(1e12) - 1), (0.0, 1e12 - np.log(1e12) - 1), (0.5, 2e6 - 4)]
+)
+def test_a_prediction_of_zero_counts_as_the_least_one(beta, expected):
+    # By hand, with r = 1 and a prediction of 1e-12: log(r/p) − r + p;  r/p − log(r/p) − 1;  2 (√p − 2√r + r/√p).
+    assert divergence(np.ones(1), np.zeros(1), beta)[0] == pytest.approx(expected, rel=1e-6)

@@ -1,6 +1,8 @@
 import io
 import json
+import os
 import pickle
+import stat
 import zipfile
 
 import numpy as np
@@ -254,6 +256,32 @@ class TestReplacing:
             assert not path.exists()
         assert path.read_bytes() == b"all of it"
         assert list(tmp_path.iterdir()) == [path]
+
+    @pytest.mark.skipif(not hasattr(os, "fchmod"), reason="files have no such modes here")
+    @pytest.mark.parametrize(("mask", "mode"), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])
+    def test_the_file_has_the_mode_of_any_new_file(self, tmp_path, mask, mode):
+        before = os.umask(mask)
+        try:
+            with replacing(tmp_path / "a"):
+                pass
+            assert os.umask(mask) == mask  # and the process keeps its own
+        finally:
+            os.umask(before)
+        assert (tmp_path / "a").stat().st_mode & 0o777 == mode
+
+    @pytest.mark.skipif(os.name != "posix", reason="folders cannot be opened here")
+    def test_content_and_name_are_on_the_disk_before_it_returns(self, tmp_path, monkeypatch):
+        synced, sync = [], os.fsync
+
+        def noted(descriptor):
+            is_folder = stat.S_ISDIR(os.fstat(descriptor).st_mode)
+            synced.append((is_folder, [path.name for path in tmp_path.iterdir()] == ["a"]))
+            sync(descriptor)
+
+        monkeypatch.setattr(persistence.os, "fsync", noted)
+        with replacing(tmp_path / "a") as stream:
+            stream.write(b"content")
+        assert synced == [(False, False), (True, True)]
 
     def test_a_target_that_is_a_folder_is_left_alone(self, tmp_path):
         (tmp_path / "a" / "b").mkdir(parents=True)

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from nmf_scratch import NMF, InputError
+from nmf_scratch import NMF, InputError, Ratings
 from nmf_scratch.data.dataset import Dataset
 from nmf_scratch.metrics import rmse
 from nmf_scratch.solvers import SOLVERS
@@ -113,6 +113,21 @@ class TestFoldIn:
         with pytest.raises(InputError, match="none of the rated items was seen"):
             fitted.fold_in([(999, 5.0)])
 
+    def test_an_average_row_is_that_of_people_who_rated(self):
+        ratings = Ratings.from_arrays([0, 0, 2, 3], [0, 1, 1, 0], [5, 4, 3, 1], n_users=5)
+        fitted = NMF(2, solver="als", random_state=0).fit(ratings)
+        with pytest.warns(UserWarning, match="not seen in training"):
+            row = fitted.fold_in([(99, 3)]).factors
+        np.testing.assert_allclose(row, fitted.W_[[0, 2, 3]].mean(axis=0), rtol=1e-6)
+        assert np.abs(row - fitted.W_.mean(axis=0)).max() > 1e-3
+
+    @pytest.mark.parametrize(("ratings", "noticed"), [((0.5, 5), False), ((0.4, 5), True), ((0.5, 5.1), True)])
+    def test_the_ends_of_the_scale_belong_to_it(self, model, ratings, noticed):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            model.fold_in(list(zip([100, 101], ratings, strict=True)))
+        assert ["go beyond the model's scale" in str(warning.message) for warning in caught] == [True] * noticed
+
     def test_ratings_of_another_scale_are_noticed(self, model):
         with pytest.warns(UserWarning, match="ratings from 60 to 90 go beyond the model's scale, 0.5 to 5"):
             model.fold_in([(100, 60), (101, 90)])
@@ -206,6 +221,16 @@ class TestPartialFit:
         assert titles == {7: "Seven", **{100 + n: f"Film {n}" for n in range(18)}}
         fitted.partial_fit([("u01", 8)], [2.0])
         assert fitted.recommend("u02", n=30).set_index("item")["title"][115] == "Film 15"
+
+    def test_where_both_tables_know_something_the_new_one_counts(self):
+        first = pd.DataFrame({"item": range(100, 118), "title": [f"old {i}" for i in range(18)], "year": 1990.0})
+        second = pd.DataFrame({"item": [100, 101], "genres": ["Drama", "Crime"], "title": ["new 0", None]})
+        fitted = NMF(2, random_state=0).fit(Dataset("one", FRAME, items=first))
+        fitted.partial_fit(Dataset("two", FRAME[FRAME["item"] < 102], items=second))
+        assert list(fitted.items_) == ["title", "year", "genres"]
+        assert fitted.items_["title"].tolist()[:3] == ["new 0", "old 1", "old 2"]
+        assert fitted.items_["year"].tolist() == [1990.0] * 18
+        assert fitted.items_["genres"].tolist()[:2] == ["Drama", "Crime"]
 
     def test_what_is_refused_changes_nothing(self):
         fitted = NMF(2, rating_scale=(0.5, 5), random_state=0).fit(FRAME)

@@ -367,6 +367,18 @@ def test_blank_remarks_need_no_walk_through_the_lines(write, monkeypatch, separa
         read_ratings(write(text.replace(f"4{separator}", "4", 1)), columns=columns)
 
 
+@pytest.mark.parametrize("n_lines", [1, 2, 3, 100])
+@pytest.mark.parametrize("place", range(1, 5))  # the first says how many fields there are
+def test_a_line_that_is_short_of_what_is_not_read_is_named_wherever_chunks_begin(write, monkeypatch, n_lines, place):
+    """Only the remark, the last field, is missing, which nobody asked for."""
+    monkeypatch.setattr("nmf_scratch.data.readers._CHUNK_LINES", n_lines)
+    lines = ["5,6,4,fine"] * 5
+    lines[place] = "5,6,4"
+    path = write("\n".join(lines))
+    with pytest.raises(InputError, match=rf"line {place + 1}: 3 field\(s\) where 4 are expected"):
+        read_ratings(path, columns={"user": 0, "item": 1, "rating": 2})
+
+
 @pytest.mark.parametrize("line", ["1,2,abc", "1,2,-3", "1,2,nan", ",2,3"])
 def test_a_bad_first_line_is_not_taken_for_a_header(write, line):
     path = write(f"{line}\n5,6,4\n")

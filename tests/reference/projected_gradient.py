@@ -20,7 +20,8 @@ def row(w, n_steps, free, *problem):
     y, tau, lowest = w, 1.0, value(w, *problem)
     for _ in range(n_steps):
         g, new = slope(y, *problem), w.copy()
-        step = np.divide(g[free], bound, out=np.zeros(len(free)), where=bound > 0)
+        all_the_way = np.where(g[free] > 0, np.inf, 0.0)  # along a line without a bend, a lasso's, or a level one
+        step = np.divide(g[free], bound, out=all_the_way, where=bound > 0)
         new[free] = np.maximum(0, y[free] - step)  # (PGD.2)
         if value(new, *problem) > lowest * (1 + 1e-14):
             y, tau = w, 1.0

@@ -1,8 +1,10 @@
 import numpy as np
 import pytest
-from problems import OBJECTIVES, small_ratings
+from problems import OBJECTIVES, dense, naive_frozen, naive_sides, small_ratings
+from reference import adam as naive_adam
 
 from nmf_scratch import InputError
+from nmf_scratch._random import SHUFFLE, generator
 from nmf_scratch.factors import scaled_start
 from nmf_scratch.solvers import Adam
 
@@ -32,3 +34,19 @@ def test_a_first_visit_moves_each_entry_by_the_step():
 def test_rates_out_of_range_are_refused(name, value):
     with pytest.raises(InputError, match=f"{name} must be a finite number >= 0 and <= 0.9999, got {value}"):
         Adam(**{name: value})
+
+
+@pytest.mark.parametrize("beta1", [0.5, 0.9])
+def test_with_momentum_it_equals_the_twin(beta1):
+    solver, ratings = Adam(beta1=beta1, schedule="constant"), small_ratings(3)
+    factors = scaled_start(ratings, 3, dtype="float64", key=3)
+    W, H, moments = factors.W.copy(), factors.H.copy(), naive_adam.start(factors.W, factors.H)
+    sides, frozen = naive_sides(OBJECTIVES["count"], ratings, factors), naive_frozen(factors)
+    state = solver.start(ratings, factors, OBJECTIVES["count"], key=3, max_iter=3)
+    for epoch in range(3):
+        order = generator(3, SHUFFLE, epoch).permutation(len(ratings))
+        rates = solver.step, moments, solver.beta1, solver.beta2
+        W, H = naive_adam.epoch(dense(ratings), W, H, sides, frozen, order, *rates)
+        solver.epoch(state)
+    np.testing.assert_allclose(factors.W, W, rtol=1e-10, atol=1e-10)
+    np.testing.assert_allclose(factors.H, H, rtol=1e-10, atol=1e-10)

@@ -225,3 +225,9 @@ def test_without_any_penalty_it_fits_what_it_can():
 def test_bad_hyper_parameters_are_refused(arguments, message):
     with pytest.raises(InputError, match=message):
         AlternatingLeastSquares(**arguments)
+
+
+def test_what_is_positive_by_rounding_alone_is_zero():
+    w = np.ones(3)
+    assert pivot(np.eye(3), np.array([1.0, 1e-14, 1e-9]), w)
+    assert w.tolist() == [1.0, 0.0, 1e-9]

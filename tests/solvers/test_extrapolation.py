@@ -3,7 +3,7 @@ import pytest
 from problems import OBJECTIVES, small_ratings
 
 from nmf_scratch.factors import scaled_start
-from nmf_scratch.solvers import SOLVERS
+from nmf_scratch.solvers import SOLVERS, extrapolation
 from nmf_scratch.training import Stopping, fit_factors
 
 NAMES = ["mu", "cd", "als"]
@@ -39,3 +39,17 @@ def test_it_gets_further_in_as_many_epochs(name):
 def test_single_precision_works_too():
     values = history("mu", True, dtype="float32")
     assert values[-1] < values[0]
+
+
+@pytest.mark.parametrize(("value", "momentum", "cap"), [(0.5, 0.42, 0.808), (2.0, 0.4 / 1.5, 0.4 / 1.05)])
+def test_momentum_grows_to_its_cap_while_it_pays_and_falls_when_it_does_not(monkeypatch, value, momentum, cap):
+    here = np.full((1, 1), 3.0)
+    state = {"W": here.copy(), "H": here.copy(), "before": (here - 1, here + 1), "objective": 1.0}
+    state |= {"momentum": 0.4, "momentum_cap": 0.8}
+    started, values = [], iter([value, 0.9])
+    monkeypatch.setattr(extrapolation, "_value", lambda state: next(values))
+    extrapolation.extrapolated_epoch(lambda state: started.append((float(state["W"][0, 0]), state["H"][0, 0])), state)
+    assert started[0] == pytest.approx((3.4, 2.6))  # further on the way from 2 to 3, and from 4 to 3
+    assert started[1:] == [(3.0, 3.0)] * (value > 1)  # again, from where we were
+    assert (state["momentum"], state["momentum_cap"]) == pytest.approx((momentum, cap))
+    assert state["objective"] == (0.5 if value < 1 else 0.9)

@@ -11,6 +11,7 @@ from reference import multiplicative as naive
 from nmf_scratch.factors import scaled_start
 from nmf_scratch.solvers import MultiplicativeUpdates, multiplicative
 from nmf_scratch.solvers.base import tile_cuts
+from nmf_scratch.solvers.multiplicative import pulls
 from nmf_scratch.training import Monitor, Stopping, fit_factors
 
 BETAS = [1.5, 1.0, 0.5, 0.0]  # squared error is in the contract
@@ -89,3 +90,8 @@ def test_cuts_share_out_each_row_by_tile():
     for row in cuts:
         for tile, (first, end) in enumerate(pairwise(row)):
             assert (view.indices[first:end] // 4 == tile).all()
+
+
+@pytest.mark.parametrize(("beta", "expected"), [(1.0, (2e12, 1.0)), (0.5, (2e18, 1e6)), (2.0, (2.0, 1e-12))])
+def test_a_prediction_of_zero_pulls_as_the_least_one_does(beta, expected):
+    assert pulls(2.0, 0.0, beta, 1e-12) == pytest.approx(expected)

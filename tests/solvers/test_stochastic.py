@@ -8,8 +8,9 @@ from problems import OBJECTIVES, small_ratings
 
 from nmf_scratch import InputError, Ratings
 from nmf_scratch.factors import scaled_start
-from nmf_scratch.objective import Objective
+from nmf_scratch.objective import Objective, Penalty
 from nmf_scratch.solvers import SGD, SOLVERS
+from nmf_scratch.solvers.stochastic import share
 from nmf_scratch.training import Stopping, fit_factors
 
 STOCHASTIC = [name for name, solver in SOLVERS.items() if solver.stochastic]
@@ -148,3 +149,8 @@ def test_on_a_single_rating_the_stationary_point_is_reached(name):
 def test_bad_hyper_parameters_are_refused(name, arguments, message):
     with pytest.raises(InputError, match=message):
         SOLVERS[name](**arguments)
+
+
+def test_a_visit_carries_its_share_of_the_penalty_of_a_row():
+    penalty = Penalty(0.1, 0.2, 0.3, 0.4, 5.0, 0.25, np.array([1.0, 4.0]))
+    assert share(penalty, 1) == pytest.approx((0.1 + 0.2 / 4, 0.3 + 0.4 / 4, 5.0 / 4, 5.0 / 4 * 0.25))

@@ -53,6 +53,9 @@ STEPS = ("column", "row")
 SLACK = 1e-14
 """A row's objective has risen only if it did by more than this share; else rounding would restart the last digits."""
 
+FLAT = 1e-30
+"""Curvature of an entry that has none: where a lasso, the one term left, still slopes, the step then ends at zero."""
+
 Vector = NDArray[Any]
 Terms = tuple[Vector, Vector, Vector]
 
@@ -149,7 +152,7 @@ def descend_rows(
 
 @kernel
 def curvature_bound(own: Terms, H: NDArray[Any], ridge: Vector, frozen: int, one_step: bool) -> Vector:
-    """Return D of (PGD.3), or of (PGD.4) in every entry; infinite for a column that is not to move."""
+    """Return D of (PGD.3), or of (PGD.4) in every entry; infinite for the frozen column, which is not to move."""
     items, _, weights = own
     bound = ridge.copy()
     for p in range(len(items)):
@@ -164,8 +167,10 @@ def curvature_bound(own: Terms, H: NDArray[Any], ridge: Vector, frozen: int, one
         bound[frozen] = 0
     largest = bound.max()
     for f in range(len(bound)):
-        if bound[f] == 0:  # frozen, or without any effect on the objective
+        if f == frozen:
             bound[f] = np.inf
+        elif bound[f] == 0:
+            bound[f] = FLAT
         elif one_step:
             bound[f] = largest  # (PGD.4)
     return bound
