@@ -257,17 +257,18 @@ class TestReplacing:
         assert path.read_bytes() == b"all of it"
         assert list(tmp_path.iterdir()) == [path]
 
-    @pytest.mark.skipif(not hasattr(os, "fchmod"), reason="files have no such modes here")
-    @pytest.mark.parametrize(("mask", "mode"), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])
-    def test_the_file_has_the_mode_of_any_new_file(self, tmp_path, mask, mode):
-        before = os.umask(mask)
-        try:
-            with replacing(tmp_path / "a"):
-                pass
-            assert os.umask(mask) == mask  # and the process keeps its own
-        finally:
-            os.umask(before)
-        assert (tmp_path / "a").stat().st_mode & 0o777 == mode
+    @pytest.fixture(params=[0o022, 0o077, 0o002], ids=oct)
+    def umask(self, request):
+        before = os.umask(request.param)
+        yield request.param
+        os.umask(before)
+
+    @pytest.mark.skipif(os.name != "posix", reason="files have no such modes here")
+    def test_the_file_has_the_mode_of_any_new_file(self, tmp_path, umask):
+        with replacing(tmp_path / "a"):
+            pass
+        assert (tmp_path / "a").stat().st_mode & 0o777 == 0o666 & ~umask
+        assert os.umask(umask) == umask  # and the process keeps its own
 
     @pytest.mark.skipif(os.name != "posix", reason="folders cannot be opened here")
     def test_content_and_name_are_on_the_disk_before_it_returns(self, tmp_path, monkeypatch):
