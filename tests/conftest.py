@@ -4,6 +4,7 @@ import gc
 import os
 from pathlib import Path
 
+import numba
 import pytest
 
 from nmf_scratch import load_dataset
@@ -22,6 +23,15 @@ def ml_100k():
 def demo():
     """Load the built-in data."""
     return load_dataset("demo")
+
+
+def pytest_collection_modifyitems(items):
+    """Skip without Numba what would take minutes there."""
+    if numba.config.DISABLE_JIT:
+        reason = "marked as compiled: takes minutes as plain Python"
+        for item in items:
+            if item.get_closest_marker("compiled"):
+                item.add_marker(pytest.mark.skip(reason=reason))
 
 
 def pytest_collection_finish(session):

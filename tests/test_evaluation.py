@@ -241,6 +241,7 @@ def test_a_ranking_that_cannot_be_is_an_error(options, message):
         evaluate_ranking(Popularity(), SHOP, cv=HELD, **options)
 
 
+@pytest.mark.compiled
 def test_text_ids_and_integer_ids_rank_alike(demo):
     frame = demo.ratings[["user", "item", "rating"]]
     text = frame.assign(user=frame["user"].map("u{:06d}".format), item=frame["item"].map("i{:06d}".format))
@@ -259,6 +260,7 @@ def folds(request, ml_100k):
     return PredefinedSplit(np.where(fold < request.param, fold, -1))
 
 
+@pytest.mark.compiled
 def test_the_best_star_predictor_is_a_poor_recommender(ml_100k, folds):
     """And lists of what everybody rated are a poor discovery: no metric alone says which model is good."""
     models = {"nmf": NMF(random_state=0), "bias": BiasModel(), "popularity": Popularity()}
@@ -293,6 +295,7 @@ def bars(ml_100k, folds):
     return min(mean["rmse"] for mean in means), min(mean["mae"] for mean in means)
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize("name", SOLVERS)
 def test_accuracy_on_the_predefined_folds(name, ml_100k, folds, bars):
     scores = cross_validate(NMF(solver=name, random_state=0), ml_100k, cv=folds)
@@ -301,6 +304,7 @@ def test_accuracy_on_the_predefined_folds(name, ml_100k, folds, bars):
     assert scores["mae"].mean() < bars[1]
 
 
+@pytest.mark.compiled
 def test_the_same_evaluation_twice_gives_the_same_digits(ml_100k, folds):
     first, again = (cross_validate(NMF(random_state=0, max_iter=5), ml_100k, cv=folds) for _ in range(2))
     np.testing.assert_array_equal(first[["rmse", "mae"]], again[["rmse", "mae"]])

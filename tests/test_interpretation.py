@@ -130,6 +130,7 @@ class TestFactors:
         weights = H[np.searchsorted(model.item_ids_, FRAME["item"])].mean(axis=0)
         np.testing.assert_allclose(weights, np.where(model.H_.any(axis=0), 1, 0), rtol=1e-5)
 
+    @pytest.mark.compiled
     def test_factors_in_the_data_are_stable_and_others_are_not(self):
         odd = FRAME["item"] % 2 == FRAME["user"].str[1:].astype(int) % 2
         planted = FRAME.assign(rating=np.where(odd, 5.0, 0.5))

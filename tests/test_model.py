@@ -320,6 +320,7 @@ class TestEstimatorContract:
         np.testing.assert_array_equal(loud.W_, model.W_)
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize("n_folds", [1, pytest.param(3, marks=pytest.mark.slow)])
 def test_beats_the_bias_model_on_data_with_tastes(demo, n_folds):
     fold = np.arange(len(demo.ratings)) % 3

@@ -172,6 +172,7 @@ def test_solver_objects_can_be_searched_over(pairs):
     assert search.best_estimator_.solver in solvers
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize("resource", ["n_samples", "max_iter"])
 def test_successive_halving_on_ratings_and_on_epochs(pairs, resource):
     limits = {"min_resources": 4, "max_resources": 12} if resource == "max_iter" else {"min_resources": 300}
@@ -245,6 +246,7 @@ def through_joblib(model):
     return joblib.load(file)
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize(
     "copied",
     [lambda model: pickle.loads(pickle.dumps(model)), copy.deepcopy, copy.copy, through_joblib],
@@ -267,6 +269,7 @@ def test_a_clone_has_the_parameters_and_nothing_learnt(pairs):
     assert not hasattr(twin, "W_")
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize(("backend", "solver"), [("loky", "als"), ("threading", "als"), ("threading", "block-sgd")])
 def test_parallel_kernels_in_several_workers_give_the_same_bits(pairs, backend, solver):
     model = NMF(3, solver=solver, max_iter=5, random_state=0)

@@ -68,6 +68,7 @@ def test_one_candidate_is_run_once_and_in_full():
     assert table[["rung", "max_iter"]].values.tolist() == [[1, 18]]
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize("n", [2, 4, 5])
 def test_rungs_of_few_candidates(n):
     sizes = search(n_candidates=n, reduction=2).table.groupby("rung").size().tolist()

@@ -57,6 +57,7 @@ def test_predefined_folds_where_there_are_none_is_an_error_with_the_remedy(cli):
     )
 
 
+@pytest.mark.compiled
 def test_predefined_folds_of_movielens(cli, ml_100k):
     done = cli("evaluate", "-d", ml_100k.source, "--folds", "u1-u5", "-k", 2, "--max-iter", 3, "--json")
     assert done.code == 0

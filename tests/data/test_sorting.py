@@ -60,6 +60,7 @@ def test_chunks_never_count_in_more_memory_than_the_keys_take():
     assert sorting._n_chunks(n, 2 * n) == 1
 
 
+@pytest.mark.compiled
 def test_two_threads_never_meet_in_parallel_kernels(monkeypatch):
     """Numba's workqueue layer aborts the process when they do."""
     monkeypatch.setattr(sorting, "PARALLEL_FROM", 1000)

@@ -24,6 +24,7 @@ def users_with_items_fixed(name, ratings, objective, n_epochs):
     return factors.W
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize("kind", ["count", "plain", "lasso"])
 def test_the_half_problem_has_one_minimiser_and_all_find_it(kind):
     ratings = small_ratings(5)

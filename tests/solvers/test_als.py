@@ -101,6 +101,7 @@ def test_the_first_guess_does_not_matter(method, kind):
     np.testing.assert_allclose(first.W[rated], second.W[rated], atol=1e-9)
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize("biases", [True, False], ids=["biases", "plain"])
 @pytest.mark.parametrize("kind", STRICTLY_CONVEX)
 @pytest.mark.parametrize("method", METHODS)

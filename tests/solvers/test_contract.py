@@ -209,6 +209,7 @@ def test_same_seed_same_bits_other_seed_other_factors(name):
     assert not np.array_equal(first.W, other.W)
 
 
+@pytest.mark.compiled
 @every_solver
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_bits_do_not_depend_on_the_thread_count(name, dtype):
@@ -261,6 +262,7 @@ def test_ratings_of_zero_and_equal_ratings_are_survived(name):
     np.testing.assert_allclose(result.factors.predict(equal.users, equal.items), 1.0, atol=0.05)
 
 
+@pytest.mark.compiled
 @every_solver
 def test_recovers_planted_tastes(name):
     planted = planted_ratings(120, 80, 3, density=0.4, noise=0.05, random_state=0)

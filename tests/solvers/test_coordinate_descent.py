@@ -66,6 +66,7 @@ def test_run_long_it_is_stationary(name, biases, kind):
     assert result.history.records[-1].kkt <= 1e-5
 
 
+@pytest.mark.compiled
 @both_forms
 @every_kind
 def test_one_half_run_long_finds_the_minimum_that_least_squares_finds(biases, kind):

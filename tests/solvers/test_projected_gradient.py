@@ -81,6 +81,7 @@ def test_far_too_much_momentum_is_undone(seed):
     assert values[-1] < values[0]
 
 
+@pytest.mark.compiled
 def test_momentum_pays():
     gains = []
     for seed in range(10):
@@ -100,6 +101,7 @@ def test_restarts_reach_the_minimum_of_a_row(seed):
     np.testing.assert_allclose(w, np.maximum(0, w - slope), atol=1e-6)
 
 
+@pytest.mark.compiled
 @both_steps
 @pytest.mark.parametrize("biases", [True, False], ids=["biases", "plain"])
 @pytest.mark.parametrize("kind", STRICTLY_CONVEX)

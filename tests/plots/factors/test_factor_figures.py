@@ -21,6 +21,7 @@ def renamed(demo):
     return Dataset("demo", demo.ratings, items=demo.items.assign(title=titles))
 
 
+@pytest.mark.compiled
 @both_themes
 def test_all_figures_of_a_model_can_be_read(renamed, theme):
     model = NMF(6, solver="cd", max_iter=10, random_state=0).fit(renamed)
@@ -43,6 +44,7 @@ def test_the_least_of_models_is_drawn_without_what_is_not_known(parameters):
         assert_legible(figure)
 
 
+@pytest.mark.compiled
 def test_a_penalty_that_leaves_no_factor_leaves_no_map(demo):
     model = NMF(3, solver="als", alpha=50.0, max_iter=3, random_state=0).fit(demo)
     assert not model.H_.any()
