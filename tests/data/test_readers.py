@@ -190,6 +190,7 @@ def test_half_stars_and_large_numbers_survive_the_chunks(write, monkeypatch):
     }
 
 
+@pytest.mark.skipif(pd.__version__ < "3", reason="older versions of pandas copy columns that they need not")
 def test_reading_takes_little_more_memory_than_its_result(write):
     """NumPy reports its arrays to tracemalloc; one column at a time is joined."""
     rows = np.arange(200_000)

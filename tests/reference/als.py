@@ -23,7 +23,7 @@ def pivot(A, d, w):
     support = w * size > 1e-12 * (w * size).max()
     fewest, patience = np.inf, 3
     while True:
-        if np.linalg.matrix_rank(A[np.ix_(support, support)]) < support.sum():
+        if support.any() and np.linalg.matrix_rank(A[np.ix_(support, support)]) < support.sum():
             return None
         x = np.zeros(len(d))
         x[support] = np.linalg.solve(A[np.ix_(support, support)], d[support])  # (ALS.3)

@@ -33,6 +33,7 @@ from nmf_scratch.data.formats import Columns, Format, first_problem, sniff
 
 _CHUNK_LINES = 2**17  # some 20 MB in pandas' hands; larger ones are slower, too
 _BLOCK_BYTES = 2**18
+_DROPS_SURPLUS = int(pd.__version__.partition(".")[0]) < 3  # a surplus field where a chunk begins, without a word
 _INTEGER = re.compile(r"0|-?[1-9][0-9]{0,18}")
 
 
@@ -160,7 +161,7 @@ def _gather(
         has_blank_end |= _has_blanks(fields[form.n_fields - 1])
         n_lines += len(fields)
     # pandas fills up lines that are too short, so a blank end is suspect.
-    is_suspect = has_blank_end and not _is_complete(path, form, encoding, n_lines)
+    is_suspect = (has_blank_end or _DROPS_SURPLUS) and not _is_complete(path, form, encoding, n_lines)
     if is_suspect and (problem := first_problem(path, form, encoding)):
         raise InputError(problem)
     return columns

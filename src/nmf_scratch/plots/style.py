@@ -125,7 +125,8 @@ def axes_of(axes: Axes | None, width: float, height: float) -> Axes:
 
 def figure_of(axes: Axes) -> Figure:
     """Return the figure that the axes stand in."""
-    figure = axes.get_figure(root=True)
+    figure = axes.get_figure()
+    figure = None if figure is None else figure.figure  # of a subfigure, that which holds it; of a figure, itself
     assert figure is not None
     return figure
 
