@@ -237,7 +237,11 @@ class TestPartialFit:
         before = fitted.predict(FRAME[["user", "item"]])
         for pairs, ratings, message in (
             ([("u01", "tea")], [3], "labels must be sortable"),
-            (pd.DataFrame({"user": ["u01"], "item": ["tea"]}), [3], "items must be of the type that fit saw, int64"),
+            (
+                pd.DataFrame({"user": ["u01"], "item": pd.array(["tea"], dtype="string")}),
+                [3],
+                "items must be of the type that fit saw, int64",
+            ),
             ([("u01", 100)], [9], "must hold all ratings"),
             ([("u01", 100)], [-1], "not negative"),
         ):
