@@ -25,6 +25,13 @@ def demo():
     return load_dataset("demo")
 
 
+def pytest_configure(config):
+    """Let numbers that kernels compute without Numba overflow as silently as with it (error_model="numpy")."""
+    if numba.config.DISABLE_JIT:
+        silent = "ignore:(overflow|invalid value|divide by zero) encountered in scalar:RuntimeWarning"
+        config.addinivalue_line("filterwarnings", silent)
+
+
 def pytest_collection_modifyitems(items):
     """Skip without Numba what would take minutes there."""
     if numba.config.DISABLE_JIT:

@@ -249,6 +249,7 @@ class TestPartialFit:
                 fitted.partial_fit(pairs, ratings)
         np.testing.assert_array_equal(fitted.predict(FRAME[["user", "item"]]), before)
 
+    @pytest.mark.compiled
     @pytest.mark.parametrize("solver", ["als", *(pytest.param(name, marks=pytest.mark.slow) for name in ("sgd", "mu"))])
     def test_it_comes_close_to_the_refit(self, ml_100k, solver):
         frame = ml_100k.ratings.sample(frac=1, random_state=0)

@@ -119,7 +119,7 @@ class Stochastic:
         """Count the epoch, and let the bold driver look at its sum of squared errors."""
         if self.schedule == "bold-driver":
             state["bold"] *= self.growth if squares < state["squares"] else 0.5  # (SGD.6)
-        state["squares"] = squares
+        state["squares"] = float(squares)
         state["epoch"] = state["next_epoch"] = state["epoch"] + 1
 
 
