@@ -209,6 +209,22 @@ def keeps_kernels_at_module_level(module, tree, text):
             yield node.lineno, node.name
 
 
+def assigns_no_array_to_a_slice_in_a_kernel(module, tree, text):
+    """Numba compiles text for the error that shapes differ: seconds for each such line."""
+    for name, node in functions_of(tree):
+        if {part.split(".")[-1] for part in decorators_of(node)} & {"kernel", "parallel_kernel"}:
+            for part in ast.walk(node):
+                targets = part.targets if isinstance(part, ast.Assign) else []
+                targets = [t for target in targets for t in getattr(target, "elts", [target])]
+                slices = [t for t in targets if isinstance(t, ast.Subscript) and any_slice(t.slice)]
+                if slices and not isinstance(part.value, ast.Constant):
+                    yield part.lineno, name
+
+
+def any_slice(index):
+    return any(isinstance(part, ast.Slice) for part in getattr(index, "elts", [index]))
+
+
 def leaves_nothing_unfinished(module, tree, text):
     excuses = re.compile("|".join(["TO" + "DO", "FIX" + "ME", "pragma: no cov" + "er", r"type: ignore(?!\[)"]))
     yield from ((n, line.strip()) for n, line in enumerate(text.splitlines(), start=1) if excuses.search(line))
@@ -298,6 +314,8 @@ RULES = [
     (decorates_kernels_in_one_way, SOURCES, "factors", "from numba import njit"),
     (decorates_kernels_in_one_way, SOURCES, "factors", "@numba.njit(cache=True)\ndef f(): ..."),
     (keeps_kernels_at_module_level, SOURCES, "factors", "def f():\n    @kernel\n    def g(): ..."),
+    (assigns_no_array_to_a_slice_in_a_kernel, SOURCES, "factors", "@kernel\ndef f(w, x):\n    w[:] = x"),
+    (assigns_no_array_to_a_slice_in_a_kernel, SOURCES, "factors", "@kernel\ndef f(w, x):\n    w[0, 1:], y = x, 2"),
     (leaves_nothing_unfinished, SOURCES, "factors", "# TO" + "DO: later"),
     (leaves_nothing_unfinished, SOURCES, "factors", "x = 1  # type: ignore"),
     (keeps_files_short, SOURCES, "factors", "\n" * (MAX_LINES + 1)),

@@ -117,7 +117,7 @@ class _Patience(event.Listener):
 
     def __init__(self, tell: Callable[[], None], seconds: float) -> None:
         self._tell, self._seconds, self._left = tell, seconds, seconds
-        self._depth, self._timer = 0, threading.Timer(0, tell)
+        self._depth, self._began, self._timer = 0, 0.0, threading.Timer(0, tell)
 
     def on_start(self, found: event.Event) -> None:
         """Start the clock, unless this kernel is compiled within another."""

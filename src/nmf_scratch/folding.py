@@ -232,9 +232,11 @@ def solve_few(
         own = view.indices[observed], view.values[observed], view.weights[observed]
         sum_products(own, partners, explained, copies, sums, totals)
         normal_equations(sums, totals, penalty, u, k, A, d)
-        w[:] = 0
+        for f in range(n_free):
+            w[f] = 0
         if not (options[0] and pivot(A, d, w, options[1])):
             descend(A, d, w, options[2], options[3])
-        W[u, :k] = w[:k]
+        for f in range(k):
+            W[u, f] = w[f]
         if columns.free_bias >= 0:
             W[u, columns.free_bias] = w[k]
