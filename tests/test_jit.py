@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numba.core import event
 
-from nmf_scratch import NMF, _jit, _progress, load_dataset
+from nmf_scratch import NMF, _jit, _progress
 from nmf_scratch._jit import operand
 from nmf_scratch.solvers import SOLVERS
 
@@ -61,11 +61,11 @@ def run(*arguments, **environment):
 
 
 @compiled
-@pytest.mark.parametrize("solvers", [["sgd"], pytest.param(list(SOLVERS), marks=pytest.mark.slow)], ids=["one", "all"])
-def test_kernels_from_the_cache_give_the_bits_of_new_ones(solvers, tmp_path):
+@pytest.mark.slow  # the short form is that of the command, below
+def test_kernels_from_the_cache_give_the_bits_of_new_ones(tmp_path):
     # A helper that is not inlined exists twice, summing in two orders; which one runs once depended on the cache.
-    new, cached = (run(BITS, *solvers, NUMBA_CACHE_DIR=str(tmp_path)).stdout for _ in range(2))
-    assert new.count("\n") == len(solvers)
+    new, cached = (run(BITS, *SOLVERS, NUMBA_CACHE_DIR=str(tmp_path)).stdout for _ in range(2))
+    assert new.count("\n") == len(SOLVERS)
     assert cached == new
 
 
@@ -75,14 +75,16 @@ def test_whatever_a_model_of_one_type_is_asked_each_kernel_is_compiled_once(tmp_
 
 
 @compiled
-def test_a_command_that_compiles_says_so_once_and_no_more_when_all_is_there(tmp_path):
-    NMF(2, max_iter=1, random_state=0).fit(load_dataset("demo")).save(tmp_path / "model")
+def test_a_command_that_compiles_says_so_once_and_trains_the_bits_of_one_that_finds_all_there(tmp_path):
     command = "import sys; from nmf_scratch.cli import main; sys.argv[0] = 'nmf-scratch'; main()"
-    arguments = (command, "recommend", 1, "--model", tmp_path / "model")
-    new, cached = (run(*arguments, NUMBA_CACHE_DIR=str(tmp_path / "cache")) for _ in range(2))
-    assert new.stdout == cached.stdout
-    assert new.stderr.count("compiling kernels") == 1
-    assert "compiling" not in cached.stderr
+    train = ("train", "--dataset", "demo", "-k", 3, "--folds", 2, "--max-iter", 2, "--output")
+    runs = [tmp_path / "new", tmp_path / "cached"]
+    new, cached = (run(command, *train, folder, NUMBA_CACHE_DIR=str(tmp_path)).stderr for folder in runs)
+    assert new.count("compiling kernels") == 1
+    assert "compiling" not in cached
+    first, second = (NMF.load(folder / "latest" / "model.npz") for folder in runs)
+    np.testing.assert_array_equal(first.W_, second.W_)
+    np.testing.assert_array_equal(first.H_, second.H_)
 
 
 class TestOperand:

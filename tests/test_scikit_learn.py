@@ -270,7 +270,10 @@ def test_a_clone_has_the_parameters_and_nothing_learnt(pairs):
 
 
 @pytest.mark.compiled
-@pytest.mark.parametrize(("backend", "solver"), [("loky", "als"), ("threading", "als"), ("threading", "block-sgd")])
+@pytest.mark.parametrize(
+    ("backend", "solver"),
+    [pytest.param("loky", "als", marks=pytest.mark.slow), ("threading", "als"), ("threading", "block-sgd")],
+)
 def test_parallel_kernels_in_several_workers_give_the_same_bits(pairs, backend, solver):
     model = NMF(3, solver=solver, max_iter=5, random_state=0)
     alone = cross_val_score(model, *pairs, cv=4)
