@@ -24,6 +24,7 @@ CONSTRAINTS = (Path(__file__).parents[1] / "constraints.txt").read_text(encoding
 pytestmark = [
     pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="reads the assembly of x86-64"),
     pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="nothing is compiled without Numba's compiler"),
+    pytest.mark.skipif(bool(numba.config.BOUNDSCHECK), reason="where each index is checked nothing is packed"),
     pytest.mark.skipif(
         f"numba=={numba.__version__}" not in CONSTRAINTS, reason="instructions are counted for one version of LLVM"
     ),
