@@ -120,9 +120,7 @@ def descend_rows(
             width = (n_ratings + LANES - 1) // LANES * LANES
             # Columns an odd number of half-turns apart: a power of two would put them all into one corner of the cache.
             partners = np.empty((W.shape[1], width + LANES // 2), W.dtype)  # (K, ratings of the row)
-            for f in range(W.shape[1]):
-                for j in range(n_ratings, partners.shape[1]):
-                    partners[f, j] = 0
+            partners[:, n_ratings:] = 0
             errors = np.zeros(width, W.dtype)
             gather_row(W[u], H, indices[row], values[row], weights[row], partners, errors)
             ridge = penalty.ridge_rating * penalty.counts[u] + penalty.ridge_row
