@@ -47,6 +47,8 @@ def test_declares_its_abilities(name):
     for ability in ("monotone", "stochastic", "parallel"):
         assert isinstance(getattr(solver, ability), bool)
     assert not (solver.monotone and solver.stochastic)
+    low, high = solver.losses
+    assert 0 <= low <= high == 2  # squared error is what all of them can do
 
 
 @every_solver

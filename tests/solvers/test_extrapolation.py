@@ -53,3 +53,10 @@ def test_momentum_grows_to_its_cap_while_it_pays_and_falls_when_it_does_not(monk
     assert started[1:] == [(3.0, 3.0)] * (value > 1)  # again, from where we were
     assert (state["momentum"], state["momentum_cap"]) == pytest.approx((momentum, cap))
     assert state["objective"] == (0.5 if value < 1 else 0.9)
+
+
+def test_momentum_starts_with_the_values_of_the_paper():
+    ratings = small_ratings(1)
+    factors = scaled_start(ratings, 3, dtype="float64", key=1)
+    state = SOLVERS["cd"](extrapolate=True).start(ratings, factors, OBJECTIVES["count"], key=1, max_iter=1)
+    assert (state["momentum"], state["momentum_cap"]) == (0.5, 1.0)
