@@ -23,8 +23,8 @@ MINIMUM := $(VENV)-minimum
 PEERS := $(VENV)-peers
 PIP := -m pip --disable-pip-version-check --quiet
 PYTEST := $(PY) -m pytest
-# Threads that wait for work sleep: test processes share the processors.
-TEST := OMP_WAIT_POLICY=passive OPENBLAS_NUM_THREADS=1 $(PYTEST) -n auto --maxprocesses=4 --dist worksteal
+# Threads that wait for work sleep: test processes share the processors. What pytest makes of test files is kept.
+TEST := PYTHONDONTWRITEBYTECODE= OMP_WAIT_POLICY=passive OPENBLAS_NUM_THREADS=1 $(PYTEST) -n auto --maxprocesses=4 --dist worksteal
 
 ##@ Use
 .PHONY: train
