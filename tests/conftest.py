@@ -45,3 +45,4 @@ def pytest_collection_finish(session):
     """Let the garbage collector pass over what lives as long as the run: thousands of tests, libraries."""
     gc.collect()
     gc.freeze()
+    gc.set_threshold(50_000)

@@ -7,6 +7,7 @@ own (`python -m nmf_scratch.cli.train`).
 
 from __future__ import annotations
 
+import gc
 from typing import Annotated
 
 import typer
@@ -70,4 +71,7 @@ def make_app() -> typer.Typer:
 
 def main() -> None:
     """Entry point of the console script."""
+    gc.set_threshold(
+        100_000
+    )  # libraries make many objects that stay: looking through them takes a fifth of a short command
     run(make_app())
