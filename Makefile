@@ -50,6 +50,12 @@ report: $(RUN) ## one HTML page about the last trained model, with figures and r
 	@test -e runs/latest || $(PY) -m nmf_scratch train
 	@$(PY) -m nmf_scratch report $(ARGS)
 
+.PHONY: figures
+figures: $(RUN) ## draw all figures: of the data in runs/figures, of the last trained model (made if there is none) beside it
+	@test -e runs/latest || $(PY) -m nmf_scratch train
+	@$(PY) -m nmf_scratch plot dataset $(ARGS)
+	@for family in convergence factors predictions; do $(PY) -m nmf_scratch plot $$family || exit; done
+
 .PHONY: data
 data: $(RUN) ## list the datasets and which are at hand: make data ARGS="download ml-100k"
 	@$(PY) -m nmf_scratch data $(or $(ARGS),list)
@@ -103,6 +109,8 @@ results: $(RUN) ## measure accuracy on the folds of MovieLens 100K; rewrites the
 	@$(PY) benchmarks/accuracy.py
 	@$(PY) -m nmf_scratch compare --dataset ml-100k --folds u1-u5 --output runs/compare
 	@cp runs/compare/compare.png docs/figures/compare.png
+	@$(PY) -m nmf_scratch plot dataset --dataset ml-100k --output runs/figures/ml-100k
+	@cp runs/figures/ml-100k/treemap.png docs/figures/treemap.png
 
 # Always from nothing: a page may change with any module. Sphinx's own warnings and what pages print are errors alike.
 .PHONY: docs

@@ -26,13 +26,15 @@ LAYERS = re.findall(
     """
     _version  _check  _random  _kernel_cache  _jit  _estimator
     data.encoder  data.sorting  data.ratings  data.dataset  data.files  data.progress  data.formats  data.binary
-    data.readers  data.cache  data.layouts  data.demo  data.synthetic  data.movielens  data.statistics  data.pairs  data
+    data.readers  data.cache  data.layouts  data.demo  data.synthetic  data.movielens  data.activity  data.genres
+    data.demographics  data.likeness  data.statistics  data.pairs  data
     model_selection  holdouts  factors  objective  side_information
     solvers.base  solvers.extrapolation  solvers.nnls  solvers.grid  solvers.stochastic  solvers.sgd  solvers.*  solvers
     metrics  history  persistence  checkpoint  training  baselines  initialisers  recommendation  folding  similarity
     saving  _progress  fitted  listing  updating  interpretation  factor_statistics  reading  model  export  evaluation
     diagnosis  comparison  candidates  tuning  distributed
-    plots.style  plots.labels  plots.factors.*  plots.factors  plots.predictions.*  plots.predictions  plots.*  plots
+    plots.style  plots.labels  plots.heatmap  plots.dataset.*  plots.dataset  plots.factors.*  plots.factors
+    plots.predictions.*  plots.predictions  plots.*  plots
     report.markup  report.pictures  report.material  report.*  report
     cli._complete  cli._common  cli._asking  cli._keeping  cli._drawing  cli.train  cli.plot.*  cli.plot
     cli.*  cli  __init__  __main__

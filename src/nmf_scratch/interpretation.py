@@ -29,6 +29,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from nmf_scratch._check import InputError, check_number
+from nmf_scratch.data.genres import members
 from nmf_scratch.data.pairs import UNKNOWN
 from nmf_scratch.data.ratings import ones
 from nmf_scratch.folding import take_rows
@@ -196,7 +197,7 @@ def genre_members(model: UpdatableModel) -> pd.DataFrame:
     """Tell by 1 and 0 which genres (columns) each item (row) has; no columns where no genres are known."""
     if model.items_ is None or "genres" not in model.items_:
         return pd.DataFrame(index=range(len(model.item_ids_)))
-    return model.items_["genres"].fillna("").astype(str).str.get_dummies("|").drop(columns="", errors="ignore")
+    return members(model.items_["genres"])
 
 
 def genre_lifts(model: UpdatableModel) -> pd.DataFrame:

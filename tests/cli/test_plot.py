@@ -95,3 +95,23 @@ def test_who_and_what_to_explain_may_be_left_to_the_command(cli, model, tmp_path
         assert not asked or "for user 7:" in text
     done = cli("plot", "predictions", "--model", model, "--item", 9)
     assert (done.code, done.err.strip()) == (2, "error: --item 9 needs --user: whose score is to be explained?")
+
+
+def test_the_figures_of_a_dataset(cli, tmp_path):
+    done = cli("plot", "dataset", "--dataset", "demo", "-o", tmp_path, "--format", "svg", "--json")
+    assert done.code == 0
+    figures = {row["figure"]: row["text"] for row in json.loads(done.out)["figures"]}
+    assert {"ratings", "treemap", "users", "item-graph"} < figures.keys()
+    assert "39,655 ratings" in figures["ratings"]
+    assert sorted(path.stem for path in tmp_path.iterdir()) == sorted(figures)
+    assert done.err == ""
+
+
+def test_what_a_dataset_lacks_is_left_out_with_a_word(cli, shop, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = cli("plot", "dataset", "-d", shop, "--json")
+    assert done.code == 0
+    assert "does not say titles or genres or who the users are" in done.err
+    rows = json.loads(done.out)["figures"]
+    assert "treemap" not in {row["figure"] for row in rows}
+    assert {Path(row["file"]).parent for row in rows} == {Path("runs/figures") / shop.stem}

@@ -36,7 +36,7 @@ def test_100k(ml_100k):
     assert dataset.users["age"].tolist() == [24, 53, 23]
     assert dataset.items.columns.tolist() == ["item", "title", "year", "genres"]
     assert dataset.items["title"].tolist() == ['"Verte" Fée, La (1995)', "Tide (1931) (V)", "unknown"]
-    assert dataset.items["genres"].tolist() == ["Action|Comedy", "Drama", "unknown"]
+    assert dataset.items["genres"].tolist() == ["Action|Comedy", "Drama", ""]
     assert dataset.items["year"].tolist() == [1995, 1931, pd.NA]
     assert str(dataset.items["year"].dtype) == "Int64"
     assert "Harper" in dataset.citation

@@ -385,8 +385,8 @@ def test_ml_100k(real):
     assert not real.users.isna().to_numpy().any()
     assert len(real.items) == 1682
     assert real.items["year"].isna().sum() == 1  # item 267, "unknown"
-    assert real.items["genres"].str.split("|").explode().nunique() == 19
-    assert (real.items["genres"] != "").all()
+    assert set(real.items["genres"].str.split("|").explode()) > {"Film-Noir", "War"}
+    assert (real.items["genres"] == "").sum() == 2  # flagged "unknown"
 
 
 def test_ml_100k_folds(real):

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nmf_scratch.data.dataset import Dataset
-from nmf_scratch.data.statistics import describe, gini
+from nmf_scratch.data.statistics import describe, gini, histogram, lacking, unit_of
 from nmf_scratch.data.synthetic import make_demo
 
 
@@ -110,3 +110,41 @@ def test_demo():
     assert 0.12 < found.density < 0.14
     assert sum(found.histogram.values()) == found.n_ratings
     assert 0.2 < found.top_10_percent < 0.4
+
+
+class TestHistogram:
+    def test_few_levels_are_counted_one_by_one(self):
+        found = histogram(np.array([5.0, 1.0, 5.0, 2.0]))
+        assert found.to_dict() == {1.0: 1, 2.0: 1, 5.0: 2}
+        assert (found.upper, found.logarithmic) == (None, False)
+
+    def test_counts_fall_into_logarithmic_classes_that_lose_none(self):
+        plays = np.random.default_rng(0).zipf(1.6, 2000).astype(float)
+        found = histogram(plays)
+        assert found.logarithmic
+        assert found.counts.sum() == 2000
+        assert found.upper == plays.max()
+        edges = np.append(found.levels, found.upper)
+        assert (np.diff(edges) > 0).all()
+        assert found.to_dict()[1.0] == (plays == 1).sum()  # whole numbers: the first class holds nothing else
+        ratios = edges[6:-1] / edges[5:-2]
+        assert ratios.max() / ratios.min() < 1.5
+
+    def test_a_wide_scale_is_no_count(self):
+        found = histogram(np.random.default_rng(0).uniform(1, 100, 500))
+        assert not found.logarithmic
+        np.testing.assert_allclose(np.diff(found.levels), np.diff(found.levels)[0])
+
+
+@pytest.mark.parametrize(
+    ("levels", "unit"),
+    [([1, 2, 3, 4, 5], "stars"), ([0.5, 1, 5], "stars"), ([1, 5, 10], "units of the file"), ([1], "units of the file")],
+)
+def test_only_stars_are_called_stars(levels, unit):
+    assert unit_of(np.array(levels, float)) == unit
+
+
+def test_what_is_lacking_is_named(tiny):
+    assert lacking(tiny) == ["who the users are"]
+    bare = Dataset("bare", tiny.ratings[["user", "item", "rating"]])
+    assert lacking(bare) == ["titles", "genres", "who the users are", "when a rating was given"]

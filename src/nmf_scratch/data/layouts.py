@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,9 @@ OCCUPATIONS = (
 
 Reader = Callable[..., tuple[pd.DataFrame, int]]
 """`read_merged`, perhaps with a cache and a progress bar."""
+
+NONE_KNOWN = "unknown"
+"""What u.genre calls the lack of a genre."""
 
 _N_FOLDS = 5
 _NAMES_OF = {
@@ -211,12 +215,13 @@ def _item_table(items: pd.DataFrame) -> pd.DataFrame:
 
 
 def _flagged_items(folder: Path) -> pd.DataFrame:
-    """Read u.item, whose last 19 fields flag the genres that u.genre names."""
+    """Read u.item, whose last 19 fields flag the genres that u.genre names; the first flag says that none is known."""
     genres = _read_table(folder / "u.genre", "|", "latin-1", names=["genre", "number"])["genre"].tolist()
     columns = ["item", "title", "released", "video", "url", *genres]
     table = _read_table(folder / "u.item", "|", "latin-1", names=columns)
     flags = table[genres].to_numpy() == 1  # (n_items, n_genres)
-    table["genres"] = ["|".join(genre for genre, on in zip(genres, row, strict=True) if on) for row in flags]
+    named = [genre if genre != NONE_KNOWN else None for genre in genres]
+    table["genres"] = ["|".join(filter(None, compress(named, row))) for row in flags]
     return table[["item", "title", "genres"]]
 
 

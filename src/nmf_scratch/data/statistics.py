@@ -9,14 +9,21 @@ Gini coefficient, 0 if all items are rated equally often, near 1 if one item has
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
+from nmf_scratch.data.activity import MILLISECONDS
 from nmf_scratch.data.dataset import Dataset
+from nmf_scratch.data.genres import members
 
 QUANTILES = (0.0, 0.25, 0.5, 0.75, 1.0)
-_MILLISECONDS = 10**11  # as seconds this would be the year 5138
+MOST_CLASSES = 20
+"""With more different ratings than that, they are counted in so many classes."""
+
+COUNTS_FROM = 20.0
+"""Numbers whose largest is so many times their median are counts (plays, clicks, purchases), not a scale of stars."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +41,8 @@ class Statistics:
     mean, std : float
         Of the ratings, in their own unit (stars).
     histogram : dict of float to int
-        How often each rating occurs, ascending; at most 20 classes, each under its lower bound, if ratings vary more.
+        How often each rating occurs, ascending; at most 20 classes, each under its lower bound, if ratings vary more
+        (see `histogram`).
     ratings_per_user, ratings_per_item : dict of float to float
         Quantile (0, ¼, ½, ¾, 1) to number of ratings.
     top_1_percent, top_10_percent : float
@@ -111,17 +119,29 @@ def describe(dataset: Dataset) -> Statistics:
         density=len(ratings) / (len(per_user) * len(per_item)),
         mean=float(values.mean()),
         std=float(values.std()),
-        histogram=_histogram(values),
+        histogram=histogram(values).to_dict(),
         ratings_per_user=_quantiles(per_user),
         ratings_per_item=_quantiles(per_item),
-        top_1_percent=_share_of_top(per_item, 0.01),
-        top_10_percent=_share_of_top(per_item, 0.10),
+        top_1_percent=share_of_top(per_item, 0.01),
+        top_10_percent=share_of_top(per_item, 0.10),
         gini=gini(per_item),
         first=first,
         last=last,
         n_duplicates=dataset.n_duplicates,
         n_genres=_n_genres(dataset.items),
     )
+
+
+def lacking(dataset: Dataset) -> list[str]:
+    """Name what a data set does not say, of what there would be figures about."""
+    items, users = (() if table is None else table.columns for table in (dataset.items, dataset.users))
+    found = {
+        "titles": "title" in items,
+        "genres": "genres" in items,
+        "who the users are": len(users) > 1,
+        "when a rating was given": "timestamp" in dataset.ratings,
+    }
+    return [what for what, there in found.items() if not there]
 
 
 def gini(counts: np.ndarray) -> float:
@@ -132,19 +152,72 @@ def gini(counts: np.ndarray) -> float:
     return float((2 * rank - n - 1) @ ascending / (n * ascending.sum()))
 
 
-def _histogram(values: np.ndarray, most: int = 20) -> dict[float, int]:
+class Histogram(NamedTuple):
+    """How often ratings occur; see `histogram`.
+
+    Attributes
+    ----------
+    levels : ndarray, shape (n,)
+        Ratings, or the lower bounds of their classes, ascending.
+    counts : ndarray of int, shape (n,)
+        How often each occurs.
+    upper : float or None
+        Upper bound of the last class; None where each level is one rating.
+    logarithmic : bool
+        Whether classes are of equal width in the logarithm: the numbers are counts, not a scale.
+    """
+
+    levels: np.ndarray
+    counts: np.ndarray
+    upper: float | None
+    logarithmic: bool
+
+    def to_dict(self) -> dict[float, int]:
+        """Return level to count."""
+        return {float(level): int(count) for level, count in zip(self.levels, self.counts, strict=True)}
+
+
+def histogram(values: np.ndarray) -> Histogram:
+    """Count ratings: each level by itself if there are few, else in `MOST_CLASSES` classes, of counts logarithmic ones.
+
+    Parameters
+    ----------
+    values : ndarray, shape (n,)
+        At least one rating.
+
+    Returns
+    -------
+    Histogram
+    """
     levels, counts = np.unique(values, return_counts=True)
-    if len(levels) > most:
-        counts, edges = np.histogram(values, bins=most)
-        levels = edges[:-1]
-    return {float(level): int(count) for level, count in zip(levels, counts, strict=True)}
+    if len(levels) <= MOST_CLASSES:
+        return Histogram(levels, counts, None, are_counts(levels, values))
+    logarithmic = are_counts(levels, values)
+    edges = np.geomspace(levels[0], levels[-1], MOST_CLASSES + 1) if logarithmic else MOST_CLASSES
+    counts, bounds = np.histogram(values, bins=edges)
+    if logarithmic:  # of whole numbers, the first classes are narrower than one, and some hold none
+        whole = np.unique(np.append(np.ceil(bounds[:-1]), levels[-1])) if (levels % 1 == 0).all() else bounds
+        counts, bounds = np.histogram(values, bins=whole)
+    return Histogram(bounds[:-1], counts, float(bounds[-1]), logarithmic)
+
+
+def are_counts(levels: np.ndarray, values: np.ndarray) -> bool:
+    """Tell whether positive numbers spread so unevenly that they must be counts, not a scale."""
+    return bool(levels[0] > 0 and levels[-1] >= COUNTS_FROM * np.median(values))
+
+
+def unit_of(levels: np.ndarray) -> str:
+    """Name the unit of ratings: stars, if they are from half a star to five; else neutrally."""
+    halves = len(levels) > 1 and levels[0] >= 0.5 and levels[-1] == 5 and bool((levels * 2 % 1 == 0).all())
+    return "stars" if halves else "units of the file"
 
 
 def _quantiles(counts: np.ndarray) -> dict[float, float]:
     return dict(zip(QUANTILES, np.quantile(counts, QUANTILES).tolist(), strict=True))
 
 
-def _share_of_top(descending: np.ndarray, share: float) -> float:
+def share_of_top(descending: np.ndarray, share: float) -> float:
+    """Return what part of a sum the largest share of its terms has, rounded up to a whole term."""
     n_top = int(np.ceil(share * len(descending)))
     return float(descending[:n_top].sum() / descending.sum())
 
@@ -153,14 +226,12 @@ def _span(ratings: pd.DataFrame) -> tuple[pd.Timestamp | None, pd.Timestamp | No
     if "timestamp" not in ratings:
         return None, None
     low, high = (float(bound) for bound in (ratings["timestamp"].min(), ratings["timestamp"].max()))
-    unit = "ms" if high > _MILLISECONDS else "s"
+    unit = "ms" if high > MILLISECONDS else "s"
     return pd.Timestamp(low, unit=unit, tz="UTC"), pd.Timestamp(high, unit=unit, tz="UTC")
 
 
 def _n_genres(items: pd.DataFrame | None) -> int:
-    if items is None or "genres" not in items:
-        return 0
-    return len({genre for genres in items["genres"] for genre in genres.split("|") if genre})
+    return 0 if items is None or "genres" not in items else members(items["genres"]).shape[1]
 
 
 def _five(quantiles: dict[float, float]) -> str:

@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from nmf_scratch.plots.style import GREY, new_figure, solver_look, style
+from nmf_scratch.plots.style import GREY, log_axis, new_figure, solver_look, style
 
 
 def plot_comparison(table: pd.DataFrame, *, title: str, bar: float | None = None) -> Figure:
@@ -39,11 +39,11 @@ def plot_comparison(table: pd.DataFrame, *, title: str, bar: float | None = None
                 _draw(axes, means, abscissa, quantity)
                 axes.set(xlabel=unit, title=label if column == 0 else "")
         for axes in panels[0]:
-            axes.set_yscale("log")
+            log_axis(axes.yaxis)
         for axes in panels[1]:
             _frame_errors(axes, means, bar)
         for axes in panels[:, 1]:
-            axes.set_xscale("log")
+            log_axis(axes.xaxis)
         figure.legend(*panels[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=6)
     return figure
 

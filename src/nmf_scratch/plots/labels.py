@@ -21,7 +21,13 @@ _LEVELS = {1: "bottom", 0: "center", -1: "top"}
 
 
 def place_labels(
-    axes: Axes, points: np.ndarray, texts: Sequence[str], *, gap: float | Sequence[float] = 6.0, size: float = 9.0
+    axes: Axes,
+    points: np.ndarray,
+    texts: Sequence[str],
+    *,
+    gap: float | Sequence[float] = 6.0,
+    size: float = 9.0,
+    clear: bool = False,
 ) -> list[Annotation]:
     """Name points in the order given, the most important first; a name without a free place is left out.
 
@@ -37,6 +43,8 @@ def place_labels(
         Distance between point and name, in points of 1/72 inch: at least the radius of the mark.
     size : float, optional
         Font size in points.
+    clear : bool
+        Whether names also keep off the marks, squares of twice the gap about the points; not for crowds.
 
     Returns
     -------
@@ -46,7 +54,7 @@ def place_labels(
     figure = figure_of(axes)
     figure.draw_without_rendering()  # settles where the panels are
     frame, gaps = axes.get_window_extent(), np.broadcast_to(gap, len(texts))
-    taken: list[Bbox] = []
+    taken = _squares(axes, points, gaps) if clear else []
     placed = []
     for point, text, distance in zip(points, texts, gaps, strict=True):
         label = _first_free(axes, point, text, float(distance), size, frame, taken)
@@ -54,6 +62,13 @@ def place_labels(
             placed.append(label)
             taken.append(label.get_window_extent())
     return placed
+
+
+def _squares(axes: Axes, points: np.ndarray, gaps: np.ndarray) -> list[Bbox]:
+    """Return what marks cover, a little less than the gap, so that a name beside one is clear of it."""
+    reach = 0.7 * gaps[:, None] * figure_of(axes).dpi / 72
+    centres = axes.transData.transform(points)
+    return [Bbox(corners) for corners in np.stack([centres - reach, centres + reach], axis=1)]
 
 
 def _first_free(

@@ -6,6 +6,7 @@ seen there (`describe`); `save_figure` writes picture and sentences, which are t
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -15,9 +16,11 @@ from typing import Any, Literal
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis, XAxis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.rcsetup import cycler
+from matplotlib.ticker import FuncFormatter, NullFormatter
 
 # Okabe & Ito (2008), the palette made for colour-blind readers; the grey is legible on white and on black alike.
 BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY, YELLOW, GREY = (
@@ -48,10 +51,12 @@ _INK_AND_PAPER: dict[Theme, tuple[str, str, str]] = {
     "light": ("#1A1A1A", "#FFFFFF", "#E3E3E3"),
     "dark": ("#E8E8E8", "#16181C", "#3A3D42"),
 }
+_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _theme: ContextVar[Theme] = ContextVar("theme", default="light")
 
 _RC: dict[str, Any] = {
     "font.family": "DejaVu Sans",  # ships with matplotlib: the same on every machine
+    "text.parse_math": False,  # a title that holds $ is a title
     "font.size": 12,  # still legible when a page shows the figure at half its size
     "axes.titlesize": 13,
     "axes.titlelocation": "left",
@@ -129,6 +134,23 @@ def figure_of(axes: Axes) -> Figure:
     figure = None if figure is None else figure.figure  # of a subfigure, that which holds it; of a figure, itself
     assert figure is not None
     return figure
+
+
+def log_axis(axis: Axis) -> None:
+    """Make an axis logarithmic, with numbers as people write them: 1,000 and 10⁻⁵."""
+    name = "x" if isinstance(axis, XAxis) else "y"
+    axis.axes.set(**{f"{name}scale": "log"})
+    axis.set_major_formatter(FuncFormatter(lambda value, _: plain(value)))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def plain(value: float) -> str:
+    """Write a number with commas; a power of ten that would have many zeros as such."""
+    power = round(math.log10(value)) if value > 0 else 0
+    if -4 < power < 7:
+        return f"{value:,.10g}"
+    factor = f"{value / 10.0**power:.3g}"
+    return ("" if factor == "1" else f"{factor}·") + "10" + str(power).translate(_RAISED)
 
 
 def describe(axes: Axes, sentence: str) -> None:

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
-from nmf_scratch.plots.style import BLUE, GREY, ORANGE, SKY, VERMILION, new_figure, style
+from nmf_scratch.plots.style import BLUE, GREY, ORANGE, SKY, VERMILION, log_axis, new_figure, style
 
 _RUNG_LOOKS = [
     {"color": SKY, "marker": "o", "s": 22},
@@ -99,7 +99,7 @@ def _places(axes: Axes, values: pd.Series[Any]) -> Any:
     """Return where the trials stand on the axis: numbers on a logarithmic one, choices side by side, a little apart."""
     numbers = pd.api.types.is_numeric_dtype(values) and (values > 0).all()
     if numbers and values.nunique() > 2:
-        axes.set_xscale("log")
+        log_axis(axes.xaxis)
         ticks = _round_ticks(values)
         axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
         axes.xaxis.set_minor_locator(NullLocator())

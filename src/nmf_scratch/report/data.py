@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from nmf_scratch.data.dataset import Dataset
-from nmf_scratch.data.statistics import Statistics, describe
+from nmf_scratch.data.statistics import Statistics, describe, lacking
 from nmf_scratch.report.markup import Html, Section, element, facts, joined, listed, paragraphs
 from nmf_scratch.report.material import Material
 
@@ -17,7 +17,7 @@ def section(material: Material) -> Section:
         f"users: {100 * numbers.density:.3g} % of all pairs are known."
     )
     content = joined(
-        paragraphs(size, spread(numbers), lacking(dataset)),
+        paragraphs(size, spread(numbers), left_out(dataset)),
         facts("The data in numbers", numbers.rows()),
         terms(dataset),
     )
@@ -34,16 +34,9 @@ def spread(numbers: Statistics) -> str:
     )
 
 
-def lacking(dataset: Dataset) -> str:
+def left_out(dataset: Dataset) -> str:
     """Say what the data does not hold: figures and columns about it are left out."""
-    items, users = (() if table is None else table.columns for table in (dataset.items, dataset.users))
-    found = {
-        "titles": "title" in items,
-        "genres": "genres" in items,
-        "who the users are": len(users) > 1,
-        "when a rating was given": "timestamp" in dataset.ratings,
-    }
-    missing = [what for what, there in found.items() if not there]
+    missing = lacking(dataset)
     return f"Not known, and therefore left out: {listed(missing)}." if missing else ""
 
 

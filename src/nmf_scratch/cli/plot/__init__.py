@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from nmf_scratch.cli.plot.convergence import convergence
+from nmf_scratch.cli.plot.dataset import dataset
 from nmf_scratch.cli.plot.factors import factors
 from nmf_scratch.cli.plot.predictions import predictions
 
@@ -13,6 +14,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
+app.command()(dataset)
 app.command()(convergence)
 app.command()(factors)
 app.command()(predictions)

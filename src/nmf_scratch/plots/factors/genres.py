@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter
 
-from nmf_scratch.plots.style import DIVERGING, axes_of, describe, figure_of, style
+from nmf_scratch.plots.heatmap import draw_lifts
+from nmf_scratch.plots.style import axes_of, describe, figure_of, style
 
 MOST_NUMBERED = 12
 """Up to so many factors, the cells also say their number."""
@@ -32,25 +32,14 @@ def plot_genre_lifts(lifts: pd.DataFrame, *, axes: Axes | None = None) -> Figure
     """
     table = _in_blocks(lifts)
     n_genres, n_factors = table.shape
-    doublings = np.log2(table.to_numpy())
-    reach = max(1.0, float(np.ceil(doublings.max())))  # what stands out; halvings beyond it are as dark as can be
     with style():
         axes = axes_of(axes, max(6.5, 2.9 + 0.27 * n_factors if n_factors > MOST_NUMBERED else 0.62 * n_factors + 2.9),
                        1.7 + 0.34 * n_genres)  # fmt: skip
-        image = axes.imshow(doublings, cmap=DIVERGING, vmin=-reach, vmax=reach, aspect="auto")
         axes.set(title="Lift of each genre in each factor", xlabel="factor, by leading genre")
-        axes.grid(False)
-        axes.tick_params(length=0)
+        draw_lifts(axes, table, numbered=n_factors <= MOST_NUMBERED)
         axes.set_yticks(range(n_genres), list(table.index))
         axes.set_xticks(range(n_factors), [str(factor) for factor in table.columns])
         axes.tick_params(axis="x", labelsize=12 if n_factors <= MOST_NUMBERED else 9)
-        below = "min" if doublings.min() < -reach else "neither"
-        bar = figure_of(axes).colorbar(image, ax=axes, pad=0.02, aspect=30, extend=below)
-        bar.set_label("lift (1× is the genre's share)")
-        bar.ax.yaxis.set_major_locator(FixedLocator(list(np.arange(-reach, reach + 1))))
-        bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda power, _: _times(2.0**power)))
-        if n_factors <= MOST_NUMBERED:
-            _number(axes, table)
         describe(axes, _sentence(lifts))
     return figure_of(axes)
 
@@ -62,20 +51,6 @@ def _in_blocks(lifts: pd.DataFrame) -> pd.DataFrame:
     place = {genre: number for number, genre in enumerate(strongest.index)}
     order = sorted(lifts.columns, key=lambda factor: (place[leader[factor]], -top[factor]))
     return lifts.loc[strongest.index, order]
-
-
-def _times(lift: float) -> str:
-    """Write a power of two as people do: ¼×, 2×."""
-    return f"{lift:g}×" if lift >= 1 else f"1/{1 / lift:g}×"
-
-
-def _number(axes: Axes, table: pd.DataFrame) -> None:
-    """Write the lift into each cell, dark on light and light on dark."""
-    (image,) = axes.get_images()
-    for (row, column), lift in np.ndenumerate(table.to_numpy(dtype=np.float64)):
-        red, green, blue, _ = np.ravel(image.cmap(image.norm(np.log2(lift))))
-        colour = "#1A1A1A" if 0.299 * red + 0.587 * green + 0.114 * blue > 0.5 else "#FFFFFF"
-        axes.text(column, row, f"{lift:.1f}", ha="center", va="center", fontsize=9.5, color=colour)
 
 
 def _sentence(lifts: pd.DataFrame) -> str:
