@@ -2,6 +2,7 @@
 
 from itertools import chain
 
+import numpy as np
 import pytest
 from matplotlib.text import Text
 
@@ -28,23 +29,27 @@ def _ticks_out_of_view(axes):
                 yield from (tick.label1, tick.label2)
 
 
-def collisions(figure):
+def boxes_of(figure):
+    """Return what each text says, and its box in pixels: left, bottom, right, top."""
+    texts = shown_texts(figure)
+    return [text.get_text() for text in texts], np.array([text.get_window_extent().extents for text in texts])
+
+
+def collisions(names, boxes):
     """Return pairs of texts that lie on one another."""
-    boxes = [(text.get_text(), text.get_window_extent()) for text in shown_texts(figure)]
-    return [(a, b) for i, (a, first) in enumerate(boxes) for b, second in boxes[:i] if first.overlaps(second)]
+    low, high = np.split(boxes[:, None], 2, axis=2)
+    apart = (low >= high.swapaxes(0, 1)) | (high <= low.swapaxes(0, 1))
+    return [(names[i], names[j]) for i, j in np.argwhere(~apart.any(axis=2)) if i > j]
 
 
-def outside(figure):
+def outside(names, boxes, page):
     """Return texts that leave the page."""
-    page = figure.bbox.padded(1)
-    boxes = [(text.get_text(), text.get_window_extent()) for text in shown_texts(figure)]
-    return [
-        text
-        for text, box in boxes
-        if not (page.x0 <= box.x0 and box.x1 <= page.x1 and page.y0 <= box.y0 and box.y1 <= page.y1)
-    ]
+    (left, bottom), (right, top) = page.get_points()
+    gone = (boxes[:, :2] < [left, bottom]).any(axis=1) | (boxes[:, 2:] > [right, top]).any(axis=1)
+    return [name for name, out in zip(names, gone, strict=True) if out]
 
 
 def assert_legible(figure):
-    assert collisions(figure) == []
-    assert outside(figure) == []
+    names, boxes = boxes_of(figure)
+    assert collisions(names, boxes) == []
+    assert outside(names, boxes, figure.bbox.padded(1)) == []

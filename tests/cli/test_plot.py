@@ -97,7 +97,13 @@ def test_who_and_what_to_explain_may_be_left_to_the_command(cli, model, tmp_path
     assert (done.code, done.err.strip()) == (2, "error: --item 9 needs --user: whose score is to be explained?")
 
 
-def test_the_figures_of_a_dataset(cli, tmp_path):
+@pytest.fixture
+def sketched(monkeypatch):
+    """Draw figures without writing them out."""
+    monkeypatch.setattr("nmf_scratch.plots.style.figure_bytes", lambda figure, form: b"")
+
+
+def test_the_figures_of_a_dataset(cli, tmp_path, sketched):
     done = cli("plot", "dataset", "--dataset", "demo", "-o", tmp_path, "--format", "svg", "--json")
     assert done.code == 0
     figures = {row["figure"]: row["text"] for row in json.loads(done.out)["figures"]}
@@ -107,7 +113,7 @@ def test_the_figures_of_a_dataset(cli, tmp_path):
     assert done.err == ""
 
 
-def test_what_a_dataset_lacks_is_left_out_with_a_word(cli, shop, tmp_path, monkeypatch):
+def test_what_a_dataset_lacks_is_left_out_with_a_word(cli, shop, tmp_path, monkeypatch, sketched):
     monkeypatch.chdir(tmp_path)
     done = cli("plot", "dataset", "-d", shop, "--json")
     assert done.code == 0

@@ -1,5 +1,5 @@
 import re
-from itertools import pairwise
+from itertools import count, pairwise
 
 import numpy as np
 import pandas as pd
@@ -69,9 +69,11 @@ def material():
 
 @pytest.fixture(scope="module")
 def made(material):
-    """Return the page, and the sections that were told of while it was made."""
-    told = []
-    return make_page(material, told=told.append), told
+    """Return the page, with sketches of its figures, and the sections that were told of while it was made."""
+    told, drawn = [], count()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("nmf_scratch.report.pictures.figure_bytes", lambda figure, form: b"%d" % next(drawn))
+        return make_page(material, told=told.append), told
 
 
 @pytest.fixture(scope="module")
@@ -128,8 +130,8 @@ class TestForm:
         assert all(box["tabindex"] == "0" and box["aria-labelledby"] for box in boxes)
 
     @pytest.mark.slow
-    def test_the_same_material_gives_the_same_bytes(self, material, text):
-        assert make_page(material) == text
+    def test_the_same_material_gives_the_same_bytes(self, material):
+        assert make_page(material) == make_page(material)
 
     def test_sections_are_told_in_order(self, made):
         assert made[1] == list(SECTIONS)
