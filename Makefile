@@ -42,7 +42,7 @@ recommend:
 endif
 
 .PHONY: compare
-compare: $(RUN) ## run every solver on one problem, on the same folds: table, compare.csv and compare.png in runs/compare
+compare: $(RUN) ## run every solver on one problem, on the same folds: table, compare.csv and figures in runs/compare
 	@$(PY) -m nmf_scratch compare $(ARGS)
 
 .PHONY: report
@@ -54,7 +54,8 @@ report: $(RUN) ## one HTML page about the last trained model, with figures and r
 figures: $(RUN) ## draw all figures: of the data in runs/figures, of the last trained model (made if there is none) beside it
 	@test -e runs/latest || $(PY) -m nmf_scratch train
 	@$(PY) -m nmf_scratch plot dataset $(ARGS)
-	@for family in convergence factors predictions; do $(PY) -m nmf_scratch plot $$family || exit; done
+	@$(PY) -m nmf_scratch plot convergence --longer 10
+	@for family in factors predictions; do $(PY) -m nmf_scratch plot $$family || exit; done
 
 .PHONY: data
 data: $(RUN) ## list the datasets and which are at hand: make data ARGS="download ml-100k"
@@ -108,7 +109,7 @@ bench-peers: $(RUN) $(PEERS)/.made ## time against other libraries; a quick look
 results: $(RUN) ## measure accuracy on the folds of MovieLens 100K; rewrites the README's table and figures
 	@$(PY) benchmarks/accuracy.py
 	@$(PY) -m nmf_scratch compare --dataset ml-100k --folds u1-u5 --output runs/compare
-	@cp runs/compare/compare.png docs/figures/compare.png
+	@cp runs/compare/objective.png runs/compare/test-error.png docs/figures
 	@$(PY) -m nmf_scratch plot dataset --dataset ml-100k --output runs/figures/ml-100k
 	@cp runs/figures/ml-100k/treemap.png docs/figures/treemap.png
 

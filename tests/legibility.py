@@ -13,7 +13,8 @@ both_themes = pytest.mark.parametrize("theme", ["light", pytest.param("dark", ma
 def shown_texts(figure):
     """Return every text that is drawn: titles, labels, ticks within view, legends, annotations."""
     figure.draw_without_rendering()
-    hidden = set(chain.from_iterable(_ticks_out_of_view(axes) for axes in figure.axes))
+    panels = [panel for axes in figure.axes for panel in (axes, *axes.child_axes)]
+    hidden = set(chain.from_iterable(_ticks_out_of_view(axes) for axes in panels))
     texts = (text for text in figure.findobj(Text) if text.get_visible() and text.get_text().strip())
     return [text for text in texts if text not in hidden]
 

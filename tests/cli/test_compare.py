@@ -6,12 +6,14 @@ import pandas as pd
 def test_writes_a_table_and_a_figure_and_prints_a_line_per_solver(cli, shop, tmp_path):
     done = cli("compare", "mu", "sgd", "-d", shop, "-k", 3, "--folds", 2, "--max-iter", 3, "-o", tmp_path / "out")
     assert done.code == 0
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["compare.csv", "compare.json", "compare.png"]
+    figures = ["kkt.png", "objective.png", "test-error.png", "time-to-target.png", "train-error.png"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["compare.csv", "compare.json", *figures]
+    assert "5 figures in" in done.out
     table = pd.read_csv(tmp_path / "out" / "compare.csv")
     assert set(table["solver"]) == {"mu", "sgd"}
     assert table["epoch"].max() == 3
     lines = [line.split() for line in done.out.splitlines()]
-    assert [line[0] for line in lines if line and line[0] in ("mu", "sgd")] == ["mu", "sgd"]
+    assert [line[0] for line in lines if len(line) == 8 and line[0] in ("mu", "sgd")] == ["mu", "sgd"]
 
 
 def test_json_has_the_numbers_of_the_table(cli, shop, tmp_path):
@@ -19,6 +21,7 @@ def test_json_has_the_numbers_of_the_table(cli, shop, tmp_path):
     content = json.loads(done.out)
     assert content["solvers"][0]["solver"] == "mu"
     assert content["solvers"][0]["epoch"] == 2
+    assert content["figures"][0]["figure"] == "objective"
 
 
 def test_an_unknown_solver_is_one_line(cli, shop, tmp_path):

@@ -121,3 +121,13 @@ def test_what_a_dataset_lacks_is_left_out_with_a_word(cli, shop, tmp_path, monke
     rows = json.loads(done.out)["figures"]
     assert "treemap" not in {row["figure"] for row in rows}
     assert {Path(row["file"]).parent for row in rows} == {Path("runs/figures") / shop.stem}
+
+
+def test_convergence_goes_by_what_the_run_folder_holds(cli, model, tmp_path):
+    done = cli("plot", "convergence", "--model", model, "-o", tmp_path, "--longer", 2, "--json")
+    assert done.code == 0
+    (row,) = json.loads(done.out)["figures"]
+    assert "above that of a much longer run" in row["text"]
+    assert "on those held out it is lowest after" in row["text"]
+    assert "the bias model has" in row["text"]
+    assert "the longer run of" in done.err

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from legibility import assert_legible
 
-from nmf_scratch.plots.labels import place_labels
+from nmf_scratch.plots.labels import label_ends, place_labels
 from nmf_scratch.plots.style import new_figure, style
 
 
@@ -49,3 +49,31 @@ def test_a_place_is_found_under_every_style():
     with style():
         axes, points = crowd(5, 0.2)
         assert place_labels(axes, points, list("abcde"))
+
+
+class TestEnds:
+    def drawn(self, ends, **options):
+        axes = new_figure(5, 4).subplots()
+        axes.set(xlim=(0, 1), ylim=(0, 1))
+        lines = [axes.plot([0, 0.5, 1], [0.5, 0.5, end], label=f"line {n}")[0] for n, end in enumerate(ends)]
+        return axes, label_ends(axes, lines, **options)
+
+    def test_names_stand_beside_the_ends(self):
+        _, labels = self.drawn([0.2, 0.8])
+        assert [label.get_text() for label in labels] == ["line 0", "line 1"]
+        assert [label.xy for label in labels] == [pytest.approx((1, 0.2)), pytest.approx((1, 0.8))]
+        assert all(label.xyann == pytest.approx((6, 0)) for label in labels)
+
+    @pytest.mark.parametrize("ends", [[0.5] * 5, [0.0, 0.01, 0.02], [1.0, 0.99, 0.5, 0.51, 0.515, 0.0]])
+    def test_where_ends_are_close_names_are_moved_apart_and_keep_their_order(self, ends):
+        axes, labels = self.drawn(ends)
+        assert_legible(axes.figure)
+        heights = [label.get_window_extent().y0 for label in labels]
+        assert heights == sorted(heights)
+        assert [float(label.xy[1]) for label in labels] == pytest.approx(sorted(ends))
+
+    def test_a_line_out_of_view_is_named_where_it_leaves_or_not_at_all(self):
+        axes, labels = self.drawn([2.0, np.nan])
+        assert [label.xy for label in labels] == [pytest.approx((0.5, 0.5))] * 2
+        axes.set_ylim(0.6, 1)
+        assert label_ends(axes, axes.lines) == []

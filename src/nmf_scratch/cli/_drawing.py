@@ -14,6 +14,7 @@ from nmf_scratch.cli._common import new_table, print_json, stdout
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+    from rich.table import Table
 
 
 class Format(StrEnum):
@@ -33,7 +34,18 @@ DarkOption = Annotated[bool, typer.Option("--dark", help="Light ink on dark pape
 def save_figures(
     figures: Iterable[tuple[str, Figure]], folder: Path, form: Format, *, dark: bool, as_json: bool
 ) -> None:
-    """Draw and write figures one after the other, then say which file shows what.
+    """Draw and write figures one after the other, then say which file shows what: a table, or JSON."""
+    shown = write_figures(figures, folder, form, dark=dark)
+    if as_json:
+        print_json({"figures": shown})
+    else:
+        stdout.print(table_of(shown, folder))
+
+
+def write_figures(
+    figures: Iterable[tuple[str, Figure]], folder: Path, form: Format = Format.png, *, dark: bool = False
+) -> list[dict[str, str]]:
+    """Draw and write figures one after the other.
 
     Parameters
     ----------
@@ -46,26 +58,36 @@ def save_figures(
         PNG or SVG.
     dark : bool
         Whether to draw light on dark.
-    as_json : bool
-        Print JSON rather than a table.
+
+    Returns
+    -------
+    list of dict
+        Name, file and text of each.
     """
     from nmf_scratch.plots.style import save_figure, use_theme
 
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"cannot write to --output {str(folder)!r}: {error.strerror}") from None
+    make_folder(folder)
     shown = []
     with use_theme("dark" if dark else "light"):
         for name, figure in figures:
             path = folder / f"{name}.{form.value}"
             shown.append({"figure": name, "file": str(path), "text": save_figure(figure, path)})
-    if as_json:
-        print_json({"figures": shown})
-        return
+    return shown
+
+
+def make_folder(folder: Path) -> None:
+    """Make the folder for what a command writes, or say why it cannot be made."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot write to --output {str(folder)!r}: {error.strerror}") from None
+
+
+def table_of(shown: list[dict[str, str]], folder: Path) -> Table:
+    """Return a table of what `write_figures` wrote."""
     table = new_table(f"{len(shown)} figures in {folder}", show_lines=True)
     table.add_column("file")
     table.add_column("what it shows", overflow="fold")
     for row in shown:
         table.add_row(Path(row["file"]).name, row["text"])
-    stdout.print(table)
+    return table

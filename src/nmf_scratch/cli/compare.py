@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from nmf_scratch._check import InputError, check_choice, check_number
+from nmf_scratch._check import check_choice, check_number
 from nmf_scratch.cli._common import (
     ColumnsOption,
     DataDirOption,
@@ -33,6 +33,7 @@ from nmf_scratch.cli._common import (
     stdout,
 )
 from nmf_scratch.cli._complete import complete_solver
+from nmf_scratch.cli._drawing import make_folder, table_of, write_figures
 from nmf_scratch.cli.train import data_hash
 
 if TYPE_CHECKING:
@@ -63,12 +64,13 @@ def compare(
     alpha: Annotated[float, typer.Option(help="Penalty on the factors, the same for all.")] = 0.025,
     alpha_bias: Annotated[float, typer.Option(help="Penalty on the biases, the same for all.")] = 8.0,
     max_iter: Annotated[int, typer.Option(help="Epochs of every solver.")] = 60,
+    seeds: Annotated[int, typer.Option(help="Starts for each fold.")] = 1,
     columns: ColumnsOption = None,
     separator: SeparatorOption = None,
     encoding: EncodingOption = "utf-8",
     items: ItemsOption = None,
     data_dir: DataDirOption = None,
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for compare.csv, .json and .png.")] = Path(
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for compare.csv, .json and figures.")] = Path(
         "runs/compare"
     ),
     as_json: JsonOption = False,
@@ -77,63 +79,58 @@ def compare(
     from nmf_scratch.baselines import BiasModel
     from nmf_scratch.comparison import PROBLEM, last_epochs
     from nmf_scratch.evaluation import cross_validate
+    from nmf_scratch.plots.comparison import comparison_figures
     from nmf_scratch.solvers import SOLVERS
 
     names = list(solvers or SOLVERS)
     for name in names:
         check_choice("solver", name, SOLVERS)
-    for option, number in (("--n-components", n_components), ("--max-iter", max_iter)):
+    for option, number in (("--n-components", n_components), ("--max-iter", max_iter), ("--seeds", seeds)):
         check_number(option, number, minimum=1, integer=True)
     check_number("--seed", seed, minimum=0, integer=True)
     check_folds(folds)
-    objective = replace(PROBLEM, alpha=(alpha, alpha), alpha_bias=(alpha_bias, alpha_bias))
-    _make_folder(output)
+    make_folder(output)
     data = read_dataset(
         dataset, data_dir=data_dir, columns=columns, separator=separator, encoding=encoding, items=items
     )
     note(describe_line(data))
     splitter = make_splitter(folds, data, seed)
-    settings = {"n_components": n_components, "max_iter": max_iter, "objective": objective, "random_state": seed}
-    table = _run(names, data, splitter, len(names) * splitter.get_n_splits() * max_iter, settings)
-    means = last_epochs(table)
+    table = _run(
+        data, splitter, solvers=names, n_components=n_components, max_iter=max_iter,
+        random_state=range(seed, seed + seeds),
+        objective=replace(PROBLEM, alpha=(alpha, alpha), alpha_bias=(alpha_bias, alpha_bias)),
+    )  # fmt: skip
     bar = float(cross_validate(BiasModel(), data, cv=splitter)["rmse"].mean())
-    facts = {"dataset": data.name, "sha256": data_hash(data), "folds": folds, "bias_model_rmse": bar}
-    (output / "compare.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
-    _write(output, table, bar, f"Solvers on {data.name} (k = {n_components}, alpha = {alpha:g}, folds: {folds})")
+    _keep(output, table, {"dataset": data.name, "sha256": data_hash(data), "folds": folds, "bias_model_rmse": bar})
+    title = f"{data.name}, folds: {folds}, k = {n_components}, {max_iter} epochs from one start"
+    shown = write_figures(comparison_figures(table, title=title, bar=bar), output)
+    means = last_epochs(table)
     if as_json:
-        print_json({"dataset": data.name, "folds": folds, "solvers": means.reset_index().to_dict("records")})
+        ends = means.reset_index().to_dict("records")
+        print_json({"dataset": data.name, "folds": folds, "solvers": ends, "figures": shown})
     else:
-        stdout.print(
-            _pretty(means, f"{data.name}, folds: {folds}, k = {n_components}, {max_iter} epochs from one start")
-        )
-        note(f"every epoch is in {output / 'compare.csv'}, drawn in {output / 'compare.png'}")
+        stdout.print(_pretty(means, title))
+        stdout.print(table_of(shown, output))
+        note(f"every epoch is in {output / 'compare.csv'}")
 
 
-def _run(names: list[str], data: Dataset, splitter: Any, n_epochs: int, settings: dict[str, Any]) -> pd.DataFrame:
+def _run(data: Dataset, splitter: Any, **settings: Any) -> pd.DataFrame:
     from nmf_scratch._progress import EpochProgress
+    from nmf_scratch.comparison import LONGER
     from nmf_scratch.comparison import compare as compare_solvers
 
-    with EpochProgress(n_epochs, "comparing") as bar:
+    n_runs = splitter.get_n_splits() * len(settings["random_state"])
+    with EpochProgress(n_runs * (len(settings["solvers"]) * settings["max_iter"] + LONGER), "comparing") as bar:
 
         def on_epoch(name: str, fold: int, record: EpochRecord) -> None:
             bar.tell(record, f"fold {fold}, {name}")
 
-        return compare_solvers(data, solvers=names, cv=splitter, on_epoch=on_epoch, **settings)
+        return compare_solvers(data, cv=splitter, on_epoch=on_epoch, **settings)
 
 
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"cannot write to --output {str(folder)!r}: {error.strerror}") from None
-
-
-def _write(folder: Path, table: pd.DataFrame, bar: float, title: str) -> None:
-    from nmf_scratch.plots.comparison import plot_comparison
-    from nmf_scratch.plots.style import save_figure
-
+def _keep(folder: Path, table: pd.DataFrame, facts: dict[str, Any]) -> None:
     table.to_csv(folder / "compare.csv", index=False)
-    save_figure(plot_comparison(table, title=title, bar=bar), folder / "compare.png")
+    (folder / "compare.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
 
 
 def _pretty(means: pd.DataFrame, title: str) -> Table:

@@ -160,10 +160,11 @@ def _hold_out(model: NMF, data: Dataset, fold: Fold) -> HeldOut:
 def _compare(data: Dataset, fold: Fold) -> Comparison:
     """Compare solvers briefly, with a progress bar."""
     from nmf_scratch._progress import EpochProgress
+    from nmf_scratch.comparison import LONGER
     from nmf_scratch.report.material import compare_briefly
     from nmf_scratch.solvers import SOLVERS
 
-    with EpochProgress(len(SOLVERS) * BRIEF_EPOCHS, "comparing solvers briefly") as bar:
+    with EpochProgress(len(SOLVERS) * BRIEF_EPOCHS + LONGER, "comparing solvers briefly") as bar:
 
         def on_epoch(name: str, fold: int, record: EpochRecord) -> None:
             bar.tell(record, f"comparing solvers briefly: {name}")

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 from matplotlib.text import Annotation
 from matplotlib.transforms import Bbox
@@ -87,3 +88,56 @@ def _first_free(
             return label
         label.remove()
     return None
+
+
+def label_ends(axes: Axes, lines: Sequence[Line2D], *, size: float = 10.0) -> list[Annotation]:
+    """Name lines at their right ends, by their labels, so that nobody has to look up a legend.
+
+    Parameters
+    ----------
+    axes : Axes
+        With its limits and scales as they will be; call this last.
+    lines : sequence of Line2D
+        Lines with labels.
+    size : float, optional
+        Font size in points.
+
+    Returns
+    -------
+    list of Annotation
+        One name per line that has a visible point, beside its last one; where ends are close, names are moved apart.
+    """
+    figure_of(axes).draw_without_rendering()
+    frame, height = axes.get_window_extent(), 1.25 * size * figure_of(axes).dpi / 72
+    ends = []
+    for line in lines:
+        points = axes.transData.transform(np.column_stack([line.get_xdata(), line.get_ydata()]).astype(float))
+        visible = points[np.isfinite(points).all(axis=1) & (points[:, 1] >= frame.y0 - 1) & (points[:, 1] <= frame.y1)]
+        if len(visible):
+            ends.append((visible[np.argmax(visible[:, 0])], line))
+    ends.sort(key=lambda end: end[0][1])
+    places = _apart([float(point[1]) for point, _ in ends], height, frame.y0, frame.y1)
+    dpi, to_data = figure_of(axes).dpi, axes.transData.inverted()
+    return [
+        axes.annotate(
+            str(line.get_label()), tuple(to_data.transform(point)), (6, (place - point[1]) * 72 / dpi),
+            textcoords="offset points", fontsize=size, va="center", annotation_clip=False,
+            path_effects=[withStroke(linewidth=2.5, foreground=paper())], zorder=6,
+        )
+        for (point, line), place in zip(ends, places, strict=True)
+    ]  # fmt: skip
+
+
+def _apart(places: list[float], gap: float, low: float, high: float) -> list[float]:
+    """Move ascending places as little as needed to stand at least so far apart, within bounds if there is room."""
+    clusters: list[list[float]] = []  # [first place, number of members, sum of where they want the first to be]
+    for place in places:
+        clusters.append([place, 1.0, place])
+        while len(clusters) > 1 and clusters[-2][0] + clusters[-2][1] * gap > clusters[-1][0]:
+            _, n, wanted = clusters.pop()
+            before = clusters[-1]
+            before[2] += wanted - n * before[1] * gap
+            before[1] += n
+            before[0] = before[2] / before[1]
+            before[0] = max(low, min(before[0], high - (before[1] - 1) * gap))
+    return [first + member * gap for first, n, _ in clusters for member in range(int(n))]

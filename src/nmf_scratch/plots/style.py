@@ -20,7 +20,7 @@ from matplotlib.axis import Axis, XAxis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.rcsetup import cycler
-from matplotlib.ticker import FuncFormatter, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 # Okabe & Ito (2008), the palette made for colour-blind readers; the grey is legible on white and on black alike.
 BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY, YELLOW, GREY = (
@@ -35,16 +35,17 @@ SEQUENTIAL, DIVERGING = "cividis", "PuOr_r"
 SOLVER_LOOKS = {
     "mu": (BLUE, "-"),
     "cd": (VERMILION, "-"),
-    "ccd": (VERMILION, "--"),
+    "ccd": (PURPLE, "-"),
     "als": (GREEN, "-"),
-    "pgd": (GREEN, "--"),
-    "sgd": (ORANGE, "-"),
-    "block-sgd": (ORANGE, "--"),
-    "adagrad": (PURPLE, "-"),
+    "pgd": (ORANGE, "-"),
+    "sgd": (BLUE, "--"),
+    "adagrad": (GREEN, "--"),
     "adam": (PURPLE, "--"),
-    "eg": (SKY, "-"),
+    "eg": (ORANGE, "--"),
+    "block-sgd": (VERMILION, "--"),
 }
-"""Colour and line of each solver, the same in every figure; kin share a colour."""
+"""Colour and line of each solver, the same in every figure: solid for those that go by rows, dashed for those that go
+rating by rating. Within each five, which share a panel, no two share a colour."""
 
 Theme = Literal["light", "dark"]
 _INK_AND_PAPER: dict[Theme, tuple[str, str, str]] = {
@@ -140,8 +141,17 @@ def log_axis(axis: Axis) -> None:
     """Make an axis logarithmic, with numbers as people write them: 1,000 and 10⁻⁵."""
     name = "x" if isinstance(axis, XAxis) else "y"
     axis.axes.set(**{f"{name}scale": "log"})
+    axis.set_major_locator(_Decades())
     axis.set_major_formatter(FuncFormatter(lambda value, _: plain(value)))
     axis.set_minor_formatter(NullFormatter())
+
+
+class _Decades(LogLocator):
+    """Marks at powers of ten, and at 2 and 5 times as much where those are few."""
+
+    def tick_values(self, vmin: float, vmax: float) -> Any:
+        self.set_params(subs=(1.0, 2.0, 5.0) if vmin > 0 and vmax < 200 * vmin else (1.0,))
+        return super().tick_values(vmin, vmax)
 
 
 def plain(value: float) -> str:
@@ -160,7 +170,7 @@ def describe(axes: Axes, sentence: str) -> None:
 
 def alt_text(figure: Figure) -> str:
     """Return what the figure shows, in words: its title, then what each of its panels says."""
-    title = figure.get_suptitle().rstrip(".")
+    title = figure.get_suptitle().rstrip(".").replace("\n", ": ")
     sentences = (str(axes.get_label()) for axes in figure.axes)
     said = (sentence for sentence in sentences if sentence not in ("", "<colorbar>"))
     return " ".join([f"{title}.", *said] if title else said)

@@ -16,7 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from nmf_scratch.baselines import BiasModel
-from nmf_scratch.comparison import compare
+from nmf_scratch.comparison import KEYS, compare
 from nmf_scratch.data.dataset import Dataset
 from nmf_scratch.data.pairs import encode
 from nmf_scratch.diagnosis import HeldOut, training_ratings
@@ -165,4 +165,7 @@ def read_comparison(folder: Path, sha256: str) -> Comparison | None:
     facts, path = read_json(folder / COMPARISON_FACTS), folder / COMPARISON
     if facts.get("sha256") != sha256 or not path.is_file():
         return None
-    return Comparison(pd.read_csv(path), facts.get("bias_model_rmse"), brief=False)
+    table = pd.read_csv(path)
+    if not {*KEYS, "reference"} <= set(table):
+        return None  # of an earlier version
+    return Comparison(table, facts.get("bias_model_rmse"), brief=False)

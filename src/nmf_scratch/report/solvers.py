@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from nmf_scratch.comparison import last_epochs
-from nmf_scratch.plots.comparison import plot_comparison
+from nmf_scratch.plots.comparison import comparison_figures
 from nmf_scratch.report.markup import Column, Html, Section, element, joined, paragraphs, table
 from nmf_scratch.report.material import Comparison, Material
 from nmf_scratch.report.pictures import figures
@@ -68,9 +68,11 @@ def verdict(means: pd.DataFrame, material: Material) -> str:
 
 
 def draw(material: Material, comparison: Comparison) -> Iterator[tuple[str, Figure]]:
-    """Draw objective and test error by epoch and by time."""
-    title = f"Solvers on {material.dataset.name}"
-    yield "comparison", plot_comparison(comparison.table, title=title, bar=comparison.bar)
+    """Draw objective and test error by epoch and by time, and the time to target."""
+    quantities = "excess", "test_rmse"
+    yield from comparison_figures(
+        comparison.table, title=material.dataset.name, bar=comparison.bar, quantities=quantities
+    )
 
 
 def last(epochs: pd.DataFrame) -> Html:

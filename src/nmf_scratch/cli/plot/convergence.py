@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from nmf_scratch.cli._asking import ModelOption, load_model
-from nmf_scratch.cli._common import JsonOption, run_alone
+from nmf_scratch.cli._common import JsonOption, changed, note, run_alone
 from nmf_scratch.cli._drawing import DarkOption, Format, FormatOption, OutputOption, save_figures
+
+if TYPE_CHECKING:
+    from nmf_scratch.model import NMF
 
 
 def convergence(
     model: ModelOption = None,
+    longer: Annotated[
+        int, typer.Option(min=0, help="Hold the objective against that of a run of so many times as many epochs.")
+    ] = 0,
     output: OutputOption = None,
     form: FormatOption = Format.png,
     dark: DarkOption = False,
@@ -18,12 +27,33 @@ def convergence(
 ) -> None:
     """Draw objective and error of a trained model, epoch by epoch."""
     from nmf_scratch.plots.convergence import plot_convergence
+    from nmf_scratch.report.material import SCORES, VALIDATION, read_history, read_json
 
     nmf, path = load_model(model, Path("runs"))
     title = f"NMF by {nmf.solver}, {nmf.n_components} factors, on {len(nmf.user_ids_):,} users"
-    folder = output or path.parent / "figures"
-    figures = (("convergence", plot_convergence(nmf.history_, title=title)) for _ in range(1))
-    save_figures(figures, folder, form, dark=dark, as_json=as_json)
+    validation = read_history(path.parent / VALIDATION)
+    bar = read_json(path.parent / SCORES).get("mean", {}).get("bias model", {}).get("rmse")
+    reference = _reference(nmf, longer) if longer else None
+    figures = (
+        ("convergence", plot_convergence(nmf.history_, title=title, validation=validation, bar=bar, reference=against))
+        for against in (reference,)
+    )
+    save_figures(figures, output or path.parent / "figures", form, dark=dark, as_json=as_json)
+
+
+def _reference(model: NMF, longer: int) -> float:
+    """Return the lowest objective of a much longer run of a copy, with a progress bar."""
+    from nmf_scratch._progress import EpochProgress
+    from nmf_scratch.diagnosis import training_ratings
+
+    copy = changed(model, max_iter=longer * model.max_iter_, tol=0.0, early_stopping=False)
+    with EpochProgress(copy.epochs(), f"a run of {longer} times as many epochs") as bar:
+        copy = changed(copy, callbacks=(bar,))
+        copy.fit(training_ratings(model), sample_weight=model._ratings.weights)
+    note(
+        f"the longer run of {copy.n_iter_:,} epochs ended with an objective of {copy.history_.records[-1].objective:g}"
+    )
+    return min(record.objective for record in copy.history_.records)
 
 
 if __name__ == "__main__":
