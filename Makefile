@@ -55,7 +55,7 @@ figures: $(RUN) ## draw all figures: of the data in runs/figures, of the last tr
 	@test -e runs/latest || $(PY) -m nmf_scratch train
 	@$(PY) -m nmf_scratch plot dataset $(ARGS)
 	@$(PY) -m nmf_scratch plot convergence --longer 10
-	@for family in factors predictions; do $(PY) -m nmf_scratch plot $$family || exit; done
+	@for family in factors predictions animations; do $(PY) -m nmf_scratch plot $$family || exit; done
 
 .PHONY: data
 data: $(RUN) ## list the datasets and which are at hand: make data ARGS="download ml-100k"

@@ -32,7 +32,7 @@ LAYERS = re.findall(
     solvers.base  solvers.extrapolation  solvers.nnls  solvers.grid  solvers.stochastic  solvers.sgd  solvers.*  solvers
     metrics  history  persistence  checkpoint  training  baselines  initialisers  recommendation  folding  similarity
     saving  _progress  fitted  listing  updating  interpretation  factor_statistics  reading  model  export  evaluation
-    diagnosis  comparison  candidates  tuning  distributed
+    diagnosis  comparison  demonstrations  candidates  tuning  distributed
     plots.style  plots.labels  plots.heatmap  plots.dataset.*  plots.dataset  plots.factors.*  plots.factors
     plots.predictions.*  plots.predictions  plots.*  plots
     report.markup  report.pictures  report.material  report.*  report

@@ -131,3 +131,17 @@ def test_convergence_goes_by_what_the_run_folder_holds(cli, model, tmp_path):
     assert "on those held out it is lowest after" in row["text"]
     assert "the bias model has" in row["text"]
     assert "the longer run of" in done.err
+
+
+def test_animations_are_written_twice_each(cli, tmp_path, monkeypatch):
+    def save(animation, path):
+        animation._draw_was_started = True  # else matplotlib warns that it was made for nothing
+        return f"said of {path.name}"
+
+    monkeypatch.setattr("nmf_scratch.plots.animation.save_animation", save)
+    done = cli("plot", "animations", "-o", tmp_path / "new", "--json")
+    assert done.code == 0
+    rows = json.loads(done.out)["figures"]
+    names = ["solver-paths.gif", "solver-paths.html", "reconstruction.gif", "reconstruction.html"]
+    assert [Path(row["file"]).name for row in rows] == names
+    assert rows[0]["text"] == "said of solver-paths.gif"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from nmf_scratch.cli.plot.animations import animations
 from nmf_scratch.cli.plot.convergence import convergence
 from nmf_scratch.cli.plot.dataset import dataset
 from nmf_scratch.cli.plot.factors import factors
@@ -18,3 +19,4 @@ app.command()(dataset)
 app.command()(convergence)
 app.command()(factors)
 app.command()(predictions)
+app.command()(animations)
