@@ -1,5 +1,6 @@
 """The site: `make docs` builds it, warnings are errors, and what a reader opens needs no network."""
 
+import logging
 import os
 import sys
 from importlib.util import find_spec
@@ -47,10 +48,12 @@ autodoc_default_options = {"members": True, "member-order": "bysource", "ignore-
 autodoc_typehints = "none"  # the docstrings say types, shapes and units
 numpydoc_show_class_members = False
 nitpick_ignore_regex = [("py:class", r"(collections|matplotlib|numpy|pandas)\..*")]
-numpydoc_validation_exclude = {r"\.(cycler|linear_sum_assignment|LinearOperator)$"}  # imported
+imported = "cycler|linear_sum_assignment|LinearOperator|FuncAnimation|ConciseDateFormatter"
+numpydoc_validation_exclude = {rf"\.({imported})$"}
 numpydoc_validation_checks = {"PR02", "PR03"}  # unknown parameters, and parameters in another order
 
 # Gallery.
+logging.getLogger("matplotlib.animation").setLevel(logging.ERROR)  # without ffmpeg Pillow serves
 sphinx_gallery_conf = {
     "examples_dirs": "gallery",
     "gallery_dirs": "auto_gallery",

@@ -2,8 +2,9 @@
 What the factors are about
 ==========================
 
-A factor is a column of W and one of H: a taste, and how much of it each user and each item has. Here a model is fitted,
-its factors are named by genres and titles, weighed, laid out on a map, and put together again to explain one score.
+What has a factorisation found? A factor is a column of W and one of H: a taste, and how much of it each user and each
+item has. Here a model is fitted, its factors are named by genres and titles, weighed, laid out on a map, and put
+together again to explain one score.
 """
 
 import matplotlib.pyplot as plt
@@ -15,27 +16,22 @@ from nmf_scratch.factor_statistics import factor_strengths, item_map, singular_v
 from nmf_scratch.interpretation import genre_lifts
 from nmf_scratch.plots.factors import plot_genre_lifts, plot_map, plot_spectrum
 from nmf_scratch.plots.predictions import plot_explanation
-from nmf_scratch.plots.style import style
+from nmf_scratch.plots.style import use_pyplot
 
 try:
     dataset = load_dataset("ml-100k", download=False)
 except DataUnavailable:
     dataset = load_dataset("demo")
 print(f"The data are {dataset.name}.")
+use_pyplot()
 model = NMF(n_components=10, solver="cd", random_state=0).fit(dataset)
-
-
-def new_axes(width, height):
-    """Return axes in the look of the package, on a figure of pyplot's that a window or a page can show."""
-    with style():
-        return plt.subplots(figsize=(width, height), layout="constrained")[1]
 
 
 # %%
 # Genres were not part of the training. A factor that gives a genre several times its share has found it in the ratings
 # alone. A lift of 1 means: no more than from other factors.
 
-plot_genre_lifts(genre_lifts(model), axes=new_axes(9, 7))
+plot_genre_lifts(genre_lifts(model))
 plt.show()
 
 # %%
@@ -48,7 +44,7 @@ model.factor_summary()[["factor", "share", "genres", "titles"]]
 # are far stronger, and no factor at all. Singular values fall faster: they may cancel each other, non-negative terms
 # cannot.
 
-plot_spectrum(factor_strengths(model), singular_values(model), axes=new_axes(7, 5))
+plot_spectrum(factor_strengths(model), singular_values(model))
 plt.show()
 
 # %%
@@ -56,7 +52,7 @@ plt.show()
 # say how much.
 
 items = item_map(model)
-plot_map(items.table, items.shares, what="items", n_named=25, axes=new_axes(9, 7.5))
+plot_map(items.table, items.shares, what="items", n_named=25)
 plt.show()
 
 # %%
@@ -64,5 +60,5 @@ plt.show()
 # liked, so much for each taste that the two share.
 
 user, item = typical_pair(model)
-plot_explanation(model.explain(user, item), rating_scale=model.rating_scale_, axes=new_axes(11, 5))
+plot_explanation(model.explain(user, item), rating_scale=model.rating_scale_)
 plt.show()

@@ -1,10 +1,12 @@
-"""A progress bar over epochs, as a callback of the training loop. Shown on stderr, and only on a terminal."""
+"""A progress bar over epochs, as a callback of the training loop. Shown on a terminal, by stderr, or in a notebook."""
 
 from __future__ import annotations
 
 import math
+from html import escape
+from time import monotonic
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -30,14 +32,15 @@ class EpochProgress:
 
     def __init__(self, total: int, description: str) -> None:
         console = Console(stderr=True)
-        self._progress = Progress(
+        kind = _InNotebook if console.is_jupyter else Progress
+        self._progress = kind(
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
             TextColumn("{task.fields[error]}"),
             TimeRemainingColumn(),
             console=console,
-            disable=not console.is_terminal,
+            disable=not (console.is_terminal or console.is_jupyter),
             transient=True,
         )
         self._task = self._progress.add_task(description, total=total, error=COMPILING)
@@ -71,6 +74,37 @@ class EpochProgress:
         self._progress.update(self._task, completed=completed, description=description)
         if error is not None:
             self._progress.update(self._task, error=error)
+
+
+class _InNotebook(Progress):
+    """The same bar in HTML. The one of rich needs widgets, and shows nothing where they are not installed."""
+
+    def start(self) -> None:
+        """Show the bar."""
+        from IPython.display import HTML, display
+
+        self._page, self._told = HTML(self._html()), monotonic()  # type: ignore[no-untyped-call]
+        self._handle: Any = display(self._page, display_id=True)  # type: ignore[no-untyped-call]
+
+    def stop(self) -> None:
+        """Leave the bar as it is."""
+        self._show()
+
+    def update(self, *args: Any, **kwargs: Any) -> None:
+        """Change the bar, ten times a second at most."""
+        super().update(*args, **kwargs)
+        if monotonic() - self._told > 0.1:
+            self._show()
+
+    def _show(self) -> None:
+        self._told, self._page.data = monotonic(), self._html()
+        self._handle.update(self._page)
+
+    def _html(self) -> str:
+        (task,) = self.tasks
+        numbers = f"{task.completed:,.0f}/{task.total:,.0f} {task.fields['error']}"
+        bar = f'<progress max="{task.total}" value="{task.completed}"></progress>'
+        return f"{escape(task.description)} {bar} {escape(numbers)}"
 
 
 _shown: list[EpochProgress] = []

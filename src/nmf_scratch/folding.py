@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nmf_scratch._html import summary
 from nmf_scratch._jit import kernel, threads
 from nmf_scratch.data.ratings import Compressed, Ratings, weight_of_rows, weights_at
 from nmf_scratch.factors import NO_COLUMN, Columns, Factors
@@ -144,6 +145,14 @@ class FoldedUser:
     unknown_items: NDArray[Any]
     row: NDArray[Any] = field(repr=False)
     codes: NDArray[Any] = field(repr=False)
+
+    def _repr_html_(self) -> str:
+        unknown = f", and {len(self.unknown_items)} that the model does not know" if len(self.unknown_items) else ""
+        strongest = ", ".join(f"factor {f} ({self.factors[f]:.2f})" for f in np.argsort(-self.factors)[:3])
+        sentence = (
+            f"A new user with {len(self.items)} ratings{unknown}. Bias {self.bias:.2f}; strongest in {strongest}."
+        )
+        return summary(sentence, ["item", "rating"], list(zip(self.items, self.ratings.tolist(), strict=True)))
 
     @property
     def known(self) -> bool:

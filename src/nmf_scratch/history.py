@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from nmf_scratch._html import summary
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -49,6 +51,12 @@ class TrainingHistory:
         import pandas as pd
 
         return pd.DataFrame(self.records, columns=EpochRecord._fields)
+
+    def _repr_html_(self) -> str:
+        columns = [name for name, values in zip(EpochRecord._fields, self.to_array().T, strict=True)
+                   if not np.isnan(values).all()]  # fmt: skip
+        rows = [[getattr(record, name) for name in columns] for record in self.records]
+        return summary(" ".join([f"{len(rows)} records.", *self.events]), columns, rows)
 
     def to_array(self) -> NDArray[np.float64]:
         """Return the records as numbers, shape (n_records, 6)."""

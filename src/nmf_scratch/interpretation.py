@@ -29,6 +29,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from nmf_scratch._check import InputError, check_number
+from nmf_scratch._html import summary
 from nmf_scratch.data.genres import members
 from nmf_scratch.data.pairs import UNKNOWN
 from nmf_scratch.data.ratings import ones
@@ -97,13 +98,18 @@ class Explanation:
         rest = self.score - sum(contribution for contribution, *_ in lines)
         return [*lines, (rest, "other factors", "", "")] if is_factor.sum() > n_factors else lines
 
+    def _repr_html_(self) -> str:
+        return summary(self._head(), ["contribution", "part", "about", "you rated"], self.lines())
+
+    def _head(self) -> str:
+        return f"{self.title or self.item} for user {self.user}: {self.score:.2f}"
+
     def __str__(self) -> str:
-        head = f"{self.title or self.item} for user {self.user}: {self.score:.2f}"
         rows = [
             f"  {value:6.2f}  {part}{about and ': ' + about}{why and '; you rated ' + why}"
             for value, part, about, why in self.lines()
         ]
-        return "\n".join([head, *rows])
+        return "\n".join([self._head(), *rows])
 
 
 def explain(model: UpdatableModel, user: Any, item: Any) -> Explanation:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from nmf_scratch import interpretation
 from nmf_scratch.updating import UpdatableModel
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 class ReadableModel(UpdatableModel):
@@ -38,3 +41,27 @@ class ReadableModel(UpdatableModel):
     def factor_summary(self, n: int = interpretation.TITLES) -> pd.DataFrame:
         """Say what each factor is about and how much of the model it is: `interpretation.factor_summary`."""
         return interpretation.factor_summary(self, n)
+
+    def plot(self, what: str = "convergence") -> Figure:
+        """Draw the model; a notebook shows the figure by itself, `nmf_scratch.plots.style.save_figure` writes it.
+
+        Parameters
+        ----------
+        what : str
+            "convergence", "titles" or "genres" of the factors, their "strengths" or "usage", a map of "items" or
+            "users". What needs other ratings than the model's own has functions in `nmf_scratch.plots`.
+
+        Returns
+        -------
+        Figure
+            Of matplotlib's, which is loaded only now.
+
+        Raises
+        ------
+        InputError
+            If there is no such picture, or the model does not know what it needs, such as genres.
+        """
+        self._check_fitted()
+        from nmf_scratch.plots.model import plot_model
+
+        return plot_model(self, what)

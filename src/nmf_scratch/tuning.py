@@ -38,6 +38,7 @@ import numpy as np
 import pandas as pd
 
 from nmf_scratch._check import InputError, check_number
+from nmf_scratch._html import summary
 from nmf_scratch.candidates import SPACE, Candidate, make_candidates, with_parameters
 from nmf_scratch.evaluation import RatingData, cross_validate
 from nmf_scratch.model import NMF
@@ -85,6 +86,13 @@ class Search:
     best_rmse: float
     model: NMF
     interrupted: bool
+
+    def _repr_html_(self) -> str:
+        best = ", ".join(f"{name} = {value}" for name, value in self.best.items())
+        ended = " Ctrl-C ended the search early." if self.interrupted else ""
+        sentence = f"Best of {len(self.table)} trials, RMSE {self.best_rmse:.4f}: {best}.{ended}"
+        ranked = self.table.sort_values("rmse", kind="stable")
+        return summary(sentence, ranked.columns, ranked.to_numpy(dtype=object).tolist())
 
 
 def tune(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Callable, Iterator
 from html import escape
@@ -43,7 +44,7 @@ _BUTTONS = {
 }  # fmt: skip
 
 
-def animations() -> Iterator[tuple[str, FuncAnimation]]:
+def animations() -> Iterator[tuple[str, Moving]]:
     """Yield name and animation of all there are; each is computed when its turn comes."""
     yield "solver-paths", animate_paths(paths())
     yield "reconstruction", animate_reconstruction(reconstruct())
@@ -99,7 +100,7 @@ def _draw_bowl(axes: Axes, title: str) -> None:
     axes.grid(False)
 
 
-def animate_paths(ways: dict[str, Way]) -> FuncAnimation:
+def animate_paths(ways: dict[str, Way]) -> Moving:
     """Return `plot_paths` in motion."""
     figure = plot_paths(ways, until=0)
     end = int(max(way.epochs[-1] for way in ways.values()))
@@ -159,10 +160,33 @@ def _empty_tables(run: Reconstruction) -> Figure:
     return figure
 
 
-def animate_reconstruction(run: Reconstruction) -> FuncAnimation:
+def animate_reconstruction(run: Reconstruction) -> Moving:
     """Return `plot_reconstruction` in motion."""
     figure = plot_reconstruction(run, epoch=0)
     return _moving(figure, lambda epoch: plot_reconstruction(run, epoch=epoch, figure=figure), len(run.predictions))
+
+
+class Moving(FuncAnimation):
+    """An animation that a notebook shows by itself, with controls."""
+
+    @property
+    def figure(self) -> Figure:
+        """What moves."""
+        figure: Figure = self._fig  # type: ignore[attr-defined]
+        return figure
+
+    def to_jshtml(self, fps: int | None = None, embed_frames: bool = True, default_mode: str | None = None) -> str:
+        """Return a player in HTML that needs no network: characters serve where matplotlib's own fetches a font."""
+        with style(), mpl.rc_context({"savefig.dpi": DPI}):
+            player = super().to_jshtml(fps or FRAMES_PER_SECOND, embed_frames, default_mode or "once")
+        player = re.sub(r'<link rel="stylesheet"[^>]*>', "", player)
+        for name, sign in _BUTTONS.items():
+            player = player.replace(f'<i class="fa fa-{name}"></i>', sign)
+        name = hashlib.sha256(alt_text(self.figure).encode()).hexdigest()[:32]  # matplotlib's is another each time
+        return re.sub(r"[0-9a-f]{32}", name, player)
+
+    def _repr_html_(self) -> str:
+        return self.to_jshtml()
 
 
 class _Unseen(FigureCanvasAgg):
@@ -172,39 +196,32 @@ class _Unseen(FigureCanvasAgg):
         """Draw nothing."""
 
 
-def _moving(figure: Figure, draw: Callable[[int], object], n_frames: int) -> FuncAnimation:
+def _moving(figure: Figure, draw: Callable[[int], object], n_frames: int) -> Moving:
     """Let frames share one layout, so that nothing jumps; the last one stays for a second."""
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
-    _Unseen(figure)
+    if figure.canvas.manager is None:
+        _Unseen(figure)
     order = [*range(n_frames), *[n_frames - 1] * FRAMES_PER_SECOND]
 
     def update(frame: int) -> list[Artist]:
         draw(frame)
         return []
 
-    return FuncAnimation(figure, update, frames=order, interval=1000 / FRAMES_PER_SECOND, blit=False)
+    return Moving(figure, update, frames=order, interval=1000 / FRAMES_PER_SECOND, blit=False)
 
 
-def save_animation(animation: FuncAnimation, path: str | Path) -> str:
-    """Write an animation as a GIF, or as an HTML page with controls, by its suffix; return its text.
-
-    The page needs no network: where matplotlib's own fetches a font for the symbols on buttons, characters serve.
-    """
-    path, figure = Path(path), animation._fig  # type: ignore[attr-defined]
-    with style(), mpl.rc_context({"savefig.dpi": DPI}):
-        if path.suffix == ".gif":
+def save_animation(animation: Moving, path: str | Path) -> str:
+    """Write an animation as a GIF, or as an HTML page with controls, by its suffix; return its text."""
+    path = Path(path)
+    if path.suffix == ".gif":
+        with style(), mpl.rc_context({"savefig.dpi": DPI}):
             animation.save(path, writer=PillowWriter(fps=FRAMES_PER_SECOND))
-        else:
-            path.write_text(_page(animation, figure), encoding="utf-8")
-    return alt_text(figure)
+    else:
+        path.write_text(_page(animation), encoding="utf-8")
+    return alt_text(animation.figure)
 
 
-def _page(animation: FuncAnimation, figure: Figure) -> str:
-    player = animation.to_jshtml(fps=FRAMES_PER_SECOND, default_mode="once")
-    player = re.sub(r'<link rel="stylesheet"[^>]*>', "", player)
-    for name, sign in _BUTTONS.items():
-        player = player.replace(f'<i class="fa fa-{name}"></i>', sign)
-    player = re.sub(r"[0-9a-f]{32}", "player", player)  # a number drawn anew each time
-    title = escape(figure.get_suptitle())
+def _page(animation: Moving) -> str:
+    title, player = escape(animation.figure.get_suptitle()), animation.to_jshtml()
     return f'<!doctype html>\n<html lang="en"><meta charset="utf-8"><title>{title}</title>\n{player}\n</html>\n'

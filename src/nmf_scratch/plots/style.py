@@ -7,9 +7,11 @@ seen there (`describe`); `save_figure` writes picture and sentences, which are t
 from __future__ import annotations
 
 import math
+from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from html import escape
 from io import BytesIO
 from pathlib import Path
 from typing import Any, Literal
@@ -53,6 +55,10 @@ _INK_AND_PAPER: dict[Theme, tuple[str, str, str]] = {
     "dark": ("#E8E8E8", "#16181C", "#3A3D42"),
 }
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+SHOWN_AT = 0.8
+"""Size of a figure in a notebook, beside its own."""
+
+_pyplot: ContextVar[bool] = ContextVar("pyplot", default=False)
 _theme: ContextVar[Theme] = ContextVar("theme", default="light")
 
 _RC: dict[str, Any] = {
@@ -115,10 +121,30 @@ def solver_look(name: str) -> dict[str, Any]:
     return {"color": colour, "linestyle": line}
 
 
+class _Picture(Figure):
+    """A figure that a notebook shows by itself, with its text for readers who do not see it."""
+
+    def _repr_html_(self) -> str:
+        data = b64encode(figure_bytes(self, "png")).decode()
+        width = round(96 * self.get_size_inches()[0] * SHOWN_AT)
+        return f'<img alt="{escape(alt_text(self))}" width="{width}" src="data:image/png;base64,{data}">'
+
+
+def use_pyplot(on: bool = True) -> None:
+    """Hand every figure from now on to pyplot, so that `plt.show` opens windows: for scripts, which show and end."""
+    _pyplot.set(on)
+
+
 def new_figure(width: float, height: float, title: str | None = None) -> Figure:
-    """Return an empty figure, in inches, that needs no display and is not kept alive by pyplot."""
-    figure = Figure(figsize=(width, height), dpi=120, layout="constrained")
-    FigureCanvasAgg(figure)
+    """Return an empty figure, in inches, that needs no display; `use_pyplot` hands it to pyplot as well."""
+    size: dict[str, Any] = {"figsize": (width, height), "dpi": 120, "layout": "constrained"}
+    if _pyplot.get():
+        import matplotlib.pyplot as plt  # looks for a screen
+
+        figure: Figure = plt.figure(FigureClass=_Picture, **size)
+    else:
+        figure = _Picture(**size)
+        FigureCanvasAgg(figure)
     if title is not None:
         figure.suptitle(title, x=0.01, ha="left", fontweight="bold")
     return figure

@@ -17,8 +17,8 @@ from matplotlib.patches import Rectangle
 from nmf_scratch.plots.heatmap import ink_on
 from nmf_scratch.plots.style import SEQUENTIAL, axes_of, describe, figure_of, paper, style
 
-Frame = tuple[float, float, float, float]
-"""Left, top, width and height of a rectangle."""
+_Frame = tuple[float, float, float, float]
+# Left, top, width and height of a rectangle.
 
 WIDTH, HEIGHT = 150.0, 100.0
 HEAD = 3.2
@@ -71,14 +71,14 @@ def _norm(tree: pd.DataFrame) -> Normalize:
     return Normalize(low, high if high > low else low + 1)
 
 
-def _cut(sizes: list[int], frame: Frame) -> list[Frame]:
+def _cut(sizes: list[int], frame: _Frame) -> list[_Frame]:
     """Cut a rectangle into parts in proportion to sizes, the largest first, as square as can be."""
     x, y, width, height = frame
     parts = squarify.squarify(squarify.normalize_sizes(sizes, width, height), x, y, width, height)
     return [(part["x"], part["y"], part["dx"], part["dy"]) for part in parts]
 
 
-def _draw_genre(axes: Axes, own: pd.DataFrame, frame: Frame, image: ScalarMappable) -> None:
+def _draw_genre(axes: Axes, own: pd.DataFrame, frame: _Frame, image: ScalarMappable) -> None:
     x, y, width, height = frame
     head = min(HEAD, height / 4)
     parts = _cut(list(own["ratings"]), (x, y + head, width, height - head))
@@ -90,7 +90,7 @@ def _draw_genre(axes: Axes, own: pd.DataFrame, frame: Frame, image: ScalarMappab
     _write(axes, str(own["genre"].iloc[0]), (x, y, width, 1.1 * head), fontweight="bold")
 
 
-def _write(axes: Axes, text: str, frame: Frame, **look: Any) -> None:
+def _write(axes: Axes, text: str, frame: _Frame, **look: Any) -> None:
     """Write text into a rectangle, in the largest size and the fewest lines that fit; or not at all."""
     x, y, width, height = frame
     for size in SIZES:
