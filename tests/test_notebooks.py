@@ -59,7 +59,7 @@ def test_a_notebook_shows_pictures_and_tables_without_magic(tmp_path):
     assert history.startswith("<p>9 records.</p><table>")
     assert "user bias" in explanation
     assert "A new user with 2 ratings." in user
-    assert "⏸" in player
+    assert "■" in player
     assert "https" not in re.sub(r"base64,[^\"']*", "", player)
     assert "Best of 3 trials" in search
 

@@ -81,6 +81,6 @@ class TestFiles:
         shell = re.sub(r"base64,[^\"']*", "", text)
         assert "http" not in shell
         assert "fa-" not in shell
-        assert re.findall(r">\s*(⏮|◂|◀|⏸|▶|▸|⏭|−|\+)\s*</button>", shell) == [*"−⏮◂◀⏸▶▸⏭+"]
+        assert re.findall(r">\s*(\S+)\s*</button>", shell) == ["−", "|◀", "◂", "◀", "■", "▶", "▸", "▶|", "+"]
         assert text.count("data:image/png;base64") == 6 + FRAMES_PER_SECOND
         assert json.dumps("The ways of four solvers")[1:-1] in shell

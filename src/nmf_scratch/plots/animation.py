@@ -39,8 +39,8 @@ PER_EPOCH = 5
 
 TITLES = {"mu": "Multiplicative updates", "sgd": "Projected SGD", "cd": "Coordinate descent", "als": "Exact solve"}
 _BUTTONS = {
-    "minus": "−", "fast-backward": "⏮", "step-backward": "◂", "play fa-flip-horizontal": "◀", "pause": "⏸", "play": "▶",
-    "step-forward": "▸", "fast-forward": "⏭", "plus": "+",
+    "minus": "−", "fast-backward": "|◀", "step-backward": "◂", "play fa-flip-horizontal": "◀", "pause": "■",
+    "play": "▶", "step-forward": "▸", "fast-forward": "▶|", "plus": "+",
 }  # fmt: skip
 
 

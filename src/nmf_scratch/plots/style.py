@@ -172,6 +172,10 @@ def log_axis(axis: Axis) -> None:
     axis.set_minor_formatter(NullFormatter())
 
 
+PERCENT = FuncFormatter(lambda share, _: f"{100 * share:g}%")
+"""Writes a share on an axis: 0.25 as 25%."""
+
+
 class _Decades(LogLocator):
     """Marks at powers of ten, and at 2 and 5 times as much where those are few."""
 

@@ -17,6 +17,7 @@ from nmf_scratch.plots.style import (
     BLUE,
     GREY,
     ORANGE,
+    PERCENT,
     SKY,
     axes_of,
     describe,
@@ -27,7 +28,6 @@ from nmf_scratch.plots.style import (
     style,
 )
 
-PERCENT = FuncFormatter(lambda share, _: f"{100 * share:g}%")
 COMMAS = FuncFormatter(lambda number, _: plain(number))
 HEAD = 0.2
 """Share of the most rated items that counts as the head; the others are the long tail."""

@@ -16,23 +16,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from nmf_scratch.plots.labels import place_labels
-from nmf_scratch.plots.style import (
-    BLUE,
-    GREEN,
-    GREY,
-    ORANGE,
-    PURPLE,
-    SKY,
-    VERMILION,
-    axes_of,
-    describe,
-    figure_of,
-    paper,
-    style,
-)
+from nmf_scratch.plots.style import COLOURS, GREY, axes_of, describe, figure_of, paper, style
 
-COLOURS = (BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY)
-"""Of the six largest groups; the others are grey."""
+GROUPS = COLOURS[:6]
+"""Colours of the six largest groups; the others are grey."""
 
 FARTHEST = 0.8
 """Distance of what no ties connect, as a share of the longest way along ties."""
@@ -58,8 +45,8 @@ def plot_item_graph(nodes: pd.DataFrame, ties: pd.DataFrame, *, axes: Axes | Non
     """
     points = _laid_out(nodes, ties)
     areas = 30 + 330 * nodes["ratings"].to_numpy() / nodes["ratings"].max()
-    largest = nodes["genre"].value_counts().index[: len(COLOURS)]
-    colours = nodes["genre"].map(dict(zip(largest, COLOURS, strict=False))).fillna(GREY)
+    largest = nodes["genre"].value_counts().index[: len(GROUPS)]
+    colours = nodes["genre"].map(dict(zip(largest, GROUPS, strict=False))).fillna(GREY)
     with style():
         axes = axes_of(axes, 10.0, 8.6)
         axes.set_title(f"The {len(nodes)} most rated items: ties join those that the same users like")
@@ -89,7 +76,7 @@ def _laid_out(nodes: pd.DataFrame, ties: pd.DataFrame) -> np.ndarray:
 
 
 def _handles(largest: list[str], nodes: pd.DataFrame) -> list[Line2D]:
-    looks = [*zip(largest, COLOURS, strict=False)]
+    looks = [*zip(largest, GROUPS, strict=False)]
     if not nodes["genre"].isin(largest).all():
         looks.append(("others", GREY))
     return [Line2D([], [], color=colour, marker="o", linestyle="", markersize=8, label=name) for name, colour in looks]

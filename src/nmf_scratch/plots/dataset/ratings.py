@@ -5,12 +5,9 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
 
 from nmf_scratch.data.statistics import Histogram, unit_of
-from nmf_scratch.plots.style import BLUE, ORANGE, axes_of, describe, figure_of, log_axis, style
-
-PERCENT = FuncFormatter(lambda share, _: f"{100 * share:g}%")
+from nmf_scratch.plots.style import BLUE, ORANGE, PERCENT, axes_of, describe, figure_of, log_axis, style
 
 
 def plot_ratings(histogram: Histogram, mean: float, *, axes: Axes | None = None) -> Figure:

@@ -6,13 +6,10 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
 
 from nmf_scratch.data.likeness import FEWEST_COMMON, Likeness
 from nmf_scratch.plots.heatmap import draw_lifts
-from nmf_scratch.plots.style import BLUE, GREY, ORANGE, axes_of, describe, figure_of, new_figure, style
-
-PERCENT = FuncFormatter(lambda share, _: f"{100 * share:g}%")
+from nmf_scratch.plots.style import BLUE, GREY, ORANGE, PERCENT, axes_of, describe, figure_of, new_figure, style
 
 
 def plot_groups(tables: dict[str, pd.DataFrame], *, unit: str) -> Figure:

@@ -6,13 +6,11 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 from numpy.typing import ArrayLike
 
 from nmf_scratch.plots.labels import place_labels
-from nmf_scratch.plots.style import BLUE, GREY, ORANGE, axes_of, describe, figure_of, ink, style
-
-PERCENT = FuncFormatter(lambda share, _: f"{100 * share:g}%")
+from nmf_scratch.plots.style import BLUE, GREY, ORANGE, PERCENT, axes_of, describe, figure_of, ink, style
 
 NAMED = 15
 """Factors that a dot is numbered for: those that explain most."""

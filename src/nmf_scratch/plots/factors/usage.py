@@ -5,14 +5,11 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
 
-from nmf_scratch.plots.style import BLUE, GREY, SKY, describe, new_figure, style
+from nmf_scratch.plots.style import BLUE, GREY, PERCENT, SKY, describe, new_figure, style
 
 MOST_TICKS = 45
 """Up to so many factors, each has its number on the axis."""
-
-PERCENT = FuncFormatter(lambda share, _: f"{100 * share:g}%")
 
 
 def plot_usage(usage: pd.DataFrame) -> Figure:
