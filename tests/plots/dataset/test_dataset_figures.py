@@ -48,6 +48,7 @@ def test_what_is_not_known_is_left_out(demo):
     bare = Dataset("bare", demo.ratings[["user", "item", "rating"]][:500])
     figures = dict(dataset_figures(bare))
     assert list(figures) == BARE
+    assert "genre" not in alt_text(figures["item-graph"])
     for figure in figures.values():
         assert_legible(figure)
 

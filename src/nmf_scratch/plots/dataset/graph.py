@@ -56,8 +56,9 @@ def plot_item_graph(nodes: pd.DataFrame, ties: pd.DataFrame, *, axes: Axes | Non
         axes.scatter(points[:, 0], points[:, 1], s=areas, c=list(colours), edgecolor=paper(), linewidth=1, zorder=3)
         axes.margins(0.07)
         axes.set_axis_off()
-        axes.legend(handles=_handles(list(largest), nodes), loc="upper center", bbox_to_anchor=(0.5, 0), ncols=7,
-                    fontsize=11)  # fmt: skip
+        if len(largest) > 1:
+            handles = _handles(list(largest), nodes)
+            axes.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, 0), ncols=7, fontsize=11)
         place_labels(axes, points, list(nodes["name"]), gap=list(np.sqrt(areas / np.pi) + 2), size=9, clear=True)
         describe(axes, _sentence(nodes, ties))
     return figure_of(axes)
@@ -86,9 +87,9 @@ def _sentence(nodes: pd.DataFrame, ties: pd.DataFrame) -> str:
     if not len(ties):
         return f"No two of the {len(nodes)} most rated items are rated alike."
     names, best = nodes["name"].to_numpy(), ties.iloc[int(ties["similarity"].argmax())]
+    alike = f"Most alike are {names[int(best['a'])]} and {names[int(best['b'])]}, at {best['similarity']:.2f}"
+    if nodes["genre"].nunique() == 1:
+        return f"{alike}."
     same = (nodes["genre"].to_numpy()[ties["a"]] == nodes["genre"].to_numpy()[ties["b"]]).mean()
     mix = nodes["genre"].value_counts(normalize=True)
-    return (
-        f"Most alike are {names[int(best['a'])]} and {names[int(best['b'])]}, at {best['similarity']:.2f}; {same:.0%} "
-        f"of {len(ties)} ties join two items of one leading genre, chance would make it {(mix**2).sum():.0%}."
-    )
+    return f"{alike}; {same:.0%} of {len(ties)} ties join two items of one leading genre, chance would make it {(mix**2).sum():.0%}."

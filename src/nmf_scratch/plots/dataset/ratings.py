@@ -18,7 +18,7 @@ def plot_ratings(histogram: Histogram, mean: float, *, axes: Axes | None = None)
     histogram : Histogram
         What `nmf_scratch.data.statistics.histogram` returns.
     mean : float
-        Of the ratings, drawn as a line; not where the ratings are counts, of which a few decide the mean.
+        Of the ratings, marked by a triangle; not where the ratings are counts, of which a few decide the mean.
     axes : Axes, optional
         Where to draw; a new figure by default.
 
@@ -46,9 +46,9 @@ def plot_ratings(histogram: Histogram, mean: float, *, axes: Axes | None = None)
                 axes.annotate(f"{share:.1%}" if share < 0.0995 else f"{share:.0%}", (level, share), (0, 3),
                               textcoords="offset points", ha="center", fontsize=11)  # fmt: skip
         if not histogram.logarithmic:
-            axes.axvline(mean, color=ORANGE, linewidth=2)
-            axes.annotate(f"mean {mean:.2f}", (mean, 1), (6, 0), xycoords=("data", "axes fraction"),
-                          textcoords="offset points", va="top", fontsize=11)  # fmt: skip
+            axes.plot([mean], [0.97], "v", color=ORANGE, markersize=9, transform=axes.get_xaxis_transform())
+            axes.annotate(f"mean {mean:.2f}", (mean, 0.97), (8, 0), xycoords=("data", "axes fraction"),
+                          textcoords="offset points", va="center", fontsize=11)  # fmt: skip
         axes.margins(y=0.2)
         axes.grid(False, axis="x")
         axes.yaxis.set_major_formatter(PERCENT)
