@@ -160,8 +160,8 @@ def plot_popularity(ratings: Coded, names: list[str], *, n_named: int = 14, axes
         chosen = _worth_naming(counts, means)[:n_named]
         axes.plot(counts[chosen], means[chosen], "o", color=ORANGE, markersize=5)
         place_labels(axes, np.column_stack([counts, means])[chosen], [names[item] for item in chosen], size=9)
-        correlation = pd.Series(np.log(counts)).corr(pd.Series(means))
-        describe(axes, f"Mean rating and logarithm of the number of ratings correlate at {round(correlation, 2) + 0.0:.2f} over "
+        correlation = round(pd.Series(np.log(counts)).corr(pd.Series(means)), 2) + 0.0  # never −0
+        describe(axes, f"Mean rating and logarithm of the number of ratings correlate at {correlation:.2f} over "
                  f"{len(counts):,} items; the most rated is {names[chosen[0]]}, with {counts[chosen[0]]:,} ratings and "
                  f"a mean of {means[chosen[0]]:.2f}.")  # fmt: skip
     return figure_of(axes)

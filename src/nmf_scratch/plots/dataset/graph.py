@@ -92,4 +92,6 @@ def _sentence(nodes: pd.DataFrame, ties: pd.DataFrame) -> str:
         return f"{alike}."
     same = (nodes["genre"].to_numpy()[ties["a"]] == nodes["genre"].to_numpy()[ties["b"]]).mean()
     mix = nodes["genre"].value_counts(normalize=True)
-    return f"{alike}; {same:.0%} of {len(ties)} ties join two items of one leading genre, chance would make it {(mix**2).sum():.0%}."
+    chance = (mix**2).sum()
+    said = f"{same:.0%} of {len(ties)} ties join two items of one leading genre"
+    return f"{alike}; {said}, chance would make it {chance:.0%}."
