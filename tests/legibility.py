@@ -23,7 +23,7 @@ def _ticks_out_of_view(axes):
     """Yield the labels of ticks that exist but are not drawn."""
     for axis in (axes.xaxis, axes.yaxis):
         low, high = sorted(axis.get_view_interval())
-        slack = 1e-9 * (high - low)
+        slack = 1e-9 * (low if axis.get_scale() == "log" else high - low)
         drawn = axes.axison and axes.get_visible() and axis.get_visible()
         for tick in (*axis.get_major_ticks(), *axis.get_minor_ticks()):
             if not (drawn and low - slack <= tick.get_loc() <= high + slack):
