@@ -51,6 +51,7 @@ def naive_frozen(factors: Factors) -> list:
 OBJECTIVES = {
     "count": Objective((0.03, 0.05), (0.7, 1.3), 0.25),
     "plain": Objective((0.2, 0.4), (0.7, 1.3), 0.25, weighting="plain"),
+    "half": Objective((0.08, 0.12), (0.7, 1.3), 0.25, l1_ratio=0.2, weighting=0.5),
     "lasso": Objective((0.03, 0.05), (0.7, 1.3), 0.25, l1_ratio=0.6),
     "plain lasso": Objective((0.2, 0.4), (0.7, 1.3), 0.25, l1_ratio=1.0, weighting="plain"),
     "none": Objective(),

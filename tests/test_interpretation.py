@@ -21,7 +21,11 @@ ITEMS = pd.DataFrame(
 DATA = Dataset(name="x", ratings=FRAME, items=ITEMS)
 
 
-@pytest.fixture(scope="module", params=[{}, {"biases": False}, {"weighting": "plain", "alpha": 0.2}], ids=str)
+@pytest.fixture(
+    scope="module",
+    params=[{}, {"biases": False}, {"weighting": "plain", "alpha": 0.2}, {"weighting": 0.5, "alpha": 0.1}],
+    ids=str,
+)
 def model(request):
     return NMF(4, solver="als", random_state=0, **request.param).fit(DATA)
 

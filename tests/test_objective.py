@@ -103,11 +103,29 @@ def test_ratings_of_zero_have_a_finite_divergence_above_beta_zero():
             {"weighting": "counts"},
             r"weighting='counts' is unknown \(did you mean 'count'\?\); choose one of: count, pl",
         ),
+        ({"weighting": 1.5}, r"weighting must be a finite number >= 0 and <= 1, got 1.5"),
+        ({"weighting": None}, r"weighting must be a finite number >= 0 and <= 1, got None"),
     ],
 )
 def test_bad_settings_are_refused(arguments, message):
     with pytest.raises(InputError, match=message):
         Objective(**arguments)
+
+
+@pytest.mark.parametrize(("weighting", "expected"), [("plain", [3, 3, 3]), ("count", [0, 12, 27]), (0.5, [0, 6, 9])])
+def test_strengths_grow_with_the_number_of_ratings_by_hand(weighting, expected):
+    objective = Objective((1.0, 3.0), l1_ratio=0.25, weighting=weighting)
+    penalty = objective.penalty(1, np.array([0, 4, 9]), np.dtype("float64"))
+    np.testing.assert_allclose(penalty.ridge, np.multiply(0.75, expected))
+    np.testing.assert_allclose(penalty.lasso, np.multiply(0.25, expected))
+
+
+@pytest.mark.parametrize(("name", "number"), [("count", 1), ("plain", 0)])
+def test_the_names_of_exponents_are_numbers(name, number):
+    ratings = small_ratings(2)
+    factors = scaled_start(ratings, 3, dtype="float64", key=2)
+    named, numbered = (Objective((0.1, 0.2), weighting=weighting) for weighting in (name, number))
+    assert named.value(ratings, factors) == numbered.value(ratings, factors)
 
 
 @pytest.mark.parametrize("beta", BETAS)

@@ -33,8 +33,8 @@ pytestmark = [
 NUMBER = np.float32(1)
 VECTOR, MATRIX = np.ones(16, np.float32), np.ones((8, 16), np.float32)
 CODES, STARTS, ONES = np.zeros(1, np.int32), np.zeros(2, np.int64), ones()
-PENALTY = Penalty(*[NUMBER] * 6, VECTOR)
-SIDE = sgd.Side(MATRIX, VECTOR, VECTOR)
+PENALTY = Penalty(VECTOR, VECTOR, NUMBER, NUMBER, VECTOR)
+SIDE = sgd.Side(MATRIX, *[VECTOR] * 4)
 SHARE = (NUMBER,) * 4
 
 HOT = {

@@ -34,7 +34,14 @@ class TestFoldIn:
     @pytest.mark.parametrize("name", DETERMINISTIC)
     @pytest.mark.parametrize(
         "settings",
-        [{}, {"biases": False}, {"l1_ratio": 0.5}, {"weighting": "plain", "alpha": 0.3}, {"alpha": (0.01, 0.1)}],
+        [
+            {},
+            {"biases": False},
+            {"l1_ratio": 0.5},
+            {"weighting": "plain", "alpha": 0.3},
+            {"weighting": 0.5},
+            {"alpha": (0.01, 0.1)},
+        ],
         ids=str,
     )
     def test_own_ratings_give_the_own_row(self, name, settings):

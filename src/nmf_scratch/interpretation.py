@@ -160,7 +160,7 @@ def influences(model: UpdatableModel, w: Matrix, h: Matrix, seen: Seen) -> Matri
     active = w[:k] > 0
     left = roots * values - H[:, k:] @ w[k:]  # e_uj: what the biases leave
     strength = model._objective().penalty(0, weights.sum(keepdims=True), np.dtype(np.float64))
-    ridge = unit * float(strength.ridge_rating * strength.counts[0] + strength.ridge_row)
+    ridge = unit * float(strength.ridge[0])
     A = H[:, :k][:, active].T @ H[:, :k][:, active] + ridge * np.eye(int(active.sum()))
     table = np.zeros((k, len(items)))
     table[active] = h[:k][active, None] * (np.linalg.pinv(A, hermitian=True) @ H[:, :k][:, active].T) * left

@@ -59,8 +59,9 @@ class NMF(ReadableModel):
         How firmly biases are held at a common level, in imagined ratings per user and item.
     l1_ratio : float
         Share of the penalty that is absolute (lasso) instead of squared (ridge), 0 … 1.
-    weighting : {"count", "plain"}
-        Whether the penalty of a row is multiplied by its number of ratings.
+    weighting : {"count", "plain"} or float
+        How the penalty of a row grows with its number n of ratings, as n^ν: ν from 0 ("plain", not at all) to 1
+        ("count"). With 0.5 one `alpha` serves sparse and dense data alike, and rows with few ratings are held firmly.
     init : {"scaled", "popularity", "nndsvda"} or tuple of array_like
         How factors start, see `nmf_scratch.initialisers`; or your own: (W, H), or (W, H, user_bias, item_bias), in the
         unit of the ratings and the order of the sorted ids, such as those of another model.
@@ -137,7 +138,7 @@ class NMF(ReadableModel):
         alpha: Strength = "auto",
         alpha_bias: Strength = "auto",
         l1_ratio: float = 0.0,
-        weighting: str = "count",
+        weighting: str | float = "count",
         init: str | tuple[ArrayLike, ...] = "scaled",
         max_iter: int | str = "auto",
         tol: float = 1e-4,

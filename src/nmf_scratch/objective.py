@@ -15,8 +15,13 @@ The loss d is the β-divergence (Févotte & Idier 2011), scaled so that β = 2 i
 
 The penalty is chosen per kind of column:
 
-- latent: m_f = 0, and λ_uf = alpha · n_u with `weighting="count"`: each *rating* carries the same penalty, the choice
-  behind most of the strong published results (Zhou et al. 2008, "ALS-WR"); λ_uf = alpha with "plain". ρ is `l1_ratio`.
+- latent: m_f = 0, ρ is `l1_ratio`, and the strength grows with the number of ratings of the row,
+
+      λ_uf = alpha · n_u^ν,    ν = `weighting` from 0 ("plain") to 1 ("count").                                   (P.7)
+
+  At ν = 1 each *rating* carries the same penalty (Zhou et al. 2008, "ALS-WR"), and a row with two ratings is held as
+  loosely as one with a thousand; at ν = 0 each *row* does, and two ratings move little (the view of Bayes, for a normal
+  prior). Between the two, one alpha serves data sets of different density (Rendle et al. 2022).
 - free bias: m_f = `bias_level` and λ_uf = alpha_bias, ρ = 0: as if every user and item had `alpha_bias` more ratings
   at the common level. Few ratings leave a bias near that level, many move it freely. (With a strength by count, one
   rating would move it as far as a hundred, and an item with a single rating of 5 would lead everybody's list.)
@@ -54,7 +59,7 @@ from nmf_scratch.factors import NO_COLUMN, Columns, Factors
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
-WEIGHTINGS = ("count", "plain")
+WEIGHTINGS = {"count": 1.0, "plain": 0.0}
 
 FLOOR = 1e-12
 """Least prediction that a divergence other than squared error is asked about, for ratings scaled to a mean of 1."""
@@ -66,26 +71,20 @@ Matrix = NDArray[np.float64]
 
 
 class Penalty(NamedTuple):
-    """The penalty of one side in numbers and one array, in the dtype of the factors: what kernels take.
-
-    A latent entry of row u has λ_u (1−ρ) = ridge_rating · counts[u] + ridge_row, and likewise λ_u ρ for lasso.
+    """The penalty of one side in arrays and numbers, in the dtype of the factors: what kernels take.
 
     Attributes
     ----------
-    ridge_rating, ridge_row : float
-        Rates of the squared part of latent columns, per rating of the row and per row.
-    lasso_rating, lasso_row : float
-        Rates of the absolute part of latent columns, likewise.
+    ridge, lasso : ndarray, shape (n_rows,)
+        λ_u (1−ρ) and λ_u ρ, the squared and the absolute part of each row's penalty on its latent columns.
     bias_ridge, bias_level : float
         Strength and centre of the free bias column.
     counts : ndarray, shape (n_rows,)
         n_u, the number of ratings of each row, or the sum of their weights.
     """
 
-    ridge_rating: Any
-    ridge_row: Any
-    lasso_rating: Any
-    lasso_row: Any
+    ridge: NDArray[Any]
+    lasso: NDArray[Any]
     bias_ridge: Any
     bias_level: Any
     counts: NDArray[Any]
@@ -105,8 +104,8 @@ class Objective:
         What biases are pulled to.
     l1_ratio : float
         ρ, the share of the latent penalty that is absolute: 0 is ridge, 1 is lasso.
-    weighting : {"count", "plain"}
-        Whether a row's latent penalty is multiplied by its number of ratings.
+    weighting : {"count", "plain"} or float
+        ν, from 0 to 1: a row's latent penalty is multiplied by n_u^ν; "count" is 1, "plain" is 0.
     loss : float
         β of the β-divergence, from 0 to 2: 2 is squared error.
     """
@@ -115,7 +114,7 @@ class Objective:
     alpha_bias: tuple[float, float] = (0.0, 0.0)
     bias_level: float = 0.0
     l1_ratio: float = 0.0
-    weighting: str = "count"
+    weighting: str | float = "count"
     loss: float = 2.0
 
     def __post_init__(self) -> None:
@@ -124,7 +123,7 @@ class Objective:
                 check_number(name, strength, minimum=0.0)
         check_number("bias_level", self.bias_level, minimum=0.0)
         check_number("l1_ratio", self.l1_ratio, minimum=0.0, maximum=1.0)
-        check_choice("weighting", self.weighting, WEIGHTINGS)
+        exponent(self.weighting)
         check_number("loss", self.loss, minimum=0.0, maximum=2.0)
 
     def penalties(self, ratings: Ratings, factors: Factors) -> tuple[Penalty, Penalty]:
@@ -135,11 +134,10 @@ class Objective:
 
     def penalty(self, side: int, counts: NDArray[Any], dtype: np.dtype[Any]) -> Penalty:
         """Return the penalty of some rows of one side (0: users, 1: items) with so many ratings each."""
-        per_rating = self.weighting == "count"
-        ridge, lasso = self.alpha[side] * (1 - self.l1_ratio), self.alpha[side] * self.l1_ratio
-        rates = (ridge * per_rating, ridge * (not per_rating), lasso * per_rating, lasso * (not per_rating))
-        numbers = [dtype.type(number) for number in (*rates, self.alpha_bias[side], self.bias_level)]
-        return Penalty._make([*numbers, counts.astype(dtype)])
+        strengths = self.alpha[side] * counts.astype(np.float64) ** exponent(self.weighting)  # (P.7)
+        ridge, lasso = (1 - self.l1_ratio) * strengths, self.l1_ratio * strengths
+        numbers = dtype.type(self.alpha_bias[side]), dtype.type(self.bias_level)
+        return Penalty(ridge.astype(dtype), lasso.astype(dtype), *numbers, counts.astype(dtype))
 
     def value(self, ratings: Ratings, factors: Factors) -> float:
         """Return f(W, H), equation (P.2)."""
@@ -233,6 +231,15 @@ def _parts(ratings: Ratings, factors: Factors) -> Iterator[tuple[_Part, Matrix, 
         first = last
 
 
+def exponent(weighting: str | float) -> float:
+    """Return ν of (P.7), from its name or as it is."""
+    if isinstance(weighting, str):
+        check_choice("weighting", weighting, WEIGHTINGS)
+        return WEIGHTINGS[weighting]
+    check_number("weighting", weighting, minimum=0.0, maximum=1.0)
+    return float(weighting)
+
+
 def divergence(ratings: Matrix, predictions: Matrix, beta: float) -> Matrix:
     """Return the β-divergence d(r | r̂) of each pair, equation (P.6), shape (n_ratings,)."""
     if beta == 2:
@@ -261,9 +268,8 @@ def _sides(factors: Factors) -> tuple[Matrix, Matrix]:
 def _by_column(penalty: Penalty, columns: Columns, shape: tuple[int, ...]) -> tuple[Matrix, Matrix, Matrix]:
     """Spell a penalty out: λ_uf (1−ρ), λ_uf ρ and m_f for every entry, each of the given shape."""
     ridge, lasso, centre = np.zeros(shape), np.zeros(shape), np.zeros(shape)
-    counts = penalty.counts.astype(np.float64)[:, None]
-    ridge[:, : columns.n_latent] = penalty.ridge_rating * counts + penalty.ridge_row
-    lasso[:, : columns.n_latent] = penalty.lasso_rating * counts + penalty.lasso_row
+    ridge[:, : columns.n_latent] = penalty.ridge[:, None]
+    lasso[:, : columns.n_latent] = penalty.lasso[:, None]
     if columns.free_bias != NO_COLUMN:
         ridge[:, columns.free_bias] = penalty.bias_ridge
         centre[:, columns.free_bias] = penalty.bias_level

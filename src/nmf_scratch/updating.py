@@ -40,7 +40,7 @@ class UpdatableModel(ListingModel):
     alpha_: Strength
     alpha_bias_: Strength
     l1_ratio: float
-    weighting: str
+    weighting: str | float
     loss: float
     rating_scale: str | tuple[float, float]
     _prepared: tuple[Factors, RowSolver] | None = None

@@ -350,3 +350,25 @@ class TestCheckpoint:
         assert (done.code, done.err.splitlines()[-1]) == (
             2, "error: --resume needs --checkpoint FILE, the file to go on from",
         )  # fmt: skip
+
+
+@pytest.mark.parametrize("command", ["train", "evaluate"])
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--weighting", "half"], "weighting='half' is unknown"),
+        (["--weighting", "1.5"], "weighting must be a finite number >= 0 and <= 1, got 1.5"),
+        (["--l1-ratio", "2"], "l1_ratio must be a finite number >= 0 and <= 1, got 2.0"),
+    ],
+)
+def test_an_impossible_penalty_is_refused_before_anything_is_read(command, options, message, cli):
+    done = cli(command, "-d", "missing.csv", *options)
+    assert (done.code, done.out) == (2, "")
+    assert message in done.err
+
+
+def test_a_typed_exponent_reaches_the_model(cli, shop, tmp_path):
+    done = cli("train", "-d", shop, *QUICK, "--weighting", "0.5", "--l1-ratio", "0.25", "-o", tmp_path)
+    assert done.code == 0, done.err
+    model = NMF.load(tmp_path / "latest" / "model.npz")
+    assert (model.weighting, model.l1_ratio) == (0.5, 0.25)

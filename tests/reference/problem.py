@@ -6,7 +6,7 @@ import numpy as np
 def strengths(n_ratings, alpha, alpha_bias, weighting, k, free_bias, n_columns):
     """λ_uf as a full matrix, shape (n_rows, n_columns)."""
     lam = np.zeros((len(n_ratings), n_columns))
-    lam[:, :k] = alpha * (n_ratings[:, None] if weighting == "count" else 1.0)
+    lam[:, :k] = alpha * n_ratings[:, None] ** {"count": 1.0, "plain": 0.0}.get(weighting, weighting)
     if free_bias is not None:
         lam[:, free_bias] = alpha_bias
     return lam

@@ -7,7 +7,7 @@ from scipy.optimize import nnls
 
 from nmf_scratch import InputError
 from nmf_scratch.factors import Factors, scaled_start
-from nmf_scratch.objective import Objective
+from nmf_scratch.objective import Objective, exponent
 from nmf_scratch.solvers import AlternatingLeastSquares
 from nmf_scratch.solvers.nnls import descend, pivot
 from nmf_scratch.training import Monitor, Stopping, fit_factors
@@ -56,7 +56,7 @@ def augmented(ratings, u, H, columns, objective):
     h, n = H[ratings.items[known]], known.sum()
     free = [f for f in range(H.shape[1]) if f != columns.frozen]
     target = ratings.values[known] - (h[:, columns.frozen] if columns.frozen >= 0 else 0)
-    strength = objective.alpha[0] * (n if objective.weighting == "count" else 1) * (1 - objective.l1_ratio)
+    strength = objective.alpha[0] * n ** exponent(objective.weighting) * (1 - objective.l1_ratio)
     ridge = np.array([strength if f < columns.n_latent else objective.alpha_bias[0] for f in free])
     centre = np.array([0.0 if f < columns.n_latent else objective.bias_level for f in free])
     root = np.sqrt(ridge)

@@ -152,5 +152,5 @@ def test_bad_hyper_parameters_are_refused(name, arguments, message):
 
 
 def test_a_visit_carries_its_share_of_the_penalty_of_a_row():
-    penalty = Penalty(0.1, 0.2, 0.3, 0.4, 5.0, 0.25, np.array([1.0, 4.0]))
-    assert share(penalty, 1) == pytest.approx((0.1 + 0.2 / 4, 0.3 + 0.4 / 4, 5.0 / 4, 5.0 / 4 * 0.25))
+    penalty = Penalty(np.array([0.1, 0.2]), np.array([0.3, 0.4]), 5.0, 0.25, np.array([1.0, 4.0]))
+    assert share(penalty, 1) == pytest.approx((0.2 / 4, 0.4 / 4, 5.0 / 4, 5.0 / 4 * 0.25))

@@ -63,6 +63,11 @@ SolverOption = Annotated[
 RankOption = Annotated[int, typer.Option("--n-components", "-k", help="Number of latent factors.")]
 AlphaOption = Annotated[float | None, typer.Option(help="Penalty on the factors.", show_default="the solver's")]
 AlphaBiasOption = Annotated[float | None, typer.Option(help="Penalty on the biases.", show_default="the solver's")]
+WeightingOption = Annotated[
+    str,
+    typer.Option(help="How a row's penalty grows with its n ratings: count (n), plain (1), or ν from 0 to 1 (n^ν)."),
+]
+L1RatioOption = Annotated[float, typer.Option(help="Share of the penalty that is absolute (lasso), 0 to 1.")]
 LossOption = Annotated[
     float, typer.Option(help="β of the β-divergence to minimise: 2 squared error, 1 Kullback-Leibler, 0 Itakura-Saito.")
 ]
@@ -206,6 +211,8 @@ def make_model(
     max_iter: int | None,
     seed: int,
     loss: float = 2.0,
+    weighting: str = "count",
+    l1_ratio: float = 0.0,
 ) -> NMF:
     """Build the estimator that the options describe."""
     from nmf_scratch._check import check_choice, check_number
@@ -220,11 +227,21 @@ def make_model(
         loss=loss,
         alpha="auto" if alpha is None else alpha,
         alpha_bias="auto" if alpha_bias is None else alpha_bias,
+        weighting=as_weighting(weighting),
+        l1_ratio=l1_ratio,
         max_iter="auto" if max_iter is None else max_iter,
         random_state=seed,
     )
     model.epochs()  # refuses bad parameters now, not after minutes of reading and cross-validation
     return model
+
+
+def as_weighting(text: str) -> str | float:
+    """Return a typed exponent as the number it is, and a name as it stands."""
+    try:
+        return float(text)
+    except ValueError:
+        return text
 
 
 def changed(model: NMF, **parameters: Any) -> NMF:

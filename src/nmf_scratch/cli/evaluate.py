@@ -19,12 +19,14 @@ from nmf_scratch.cli._common import (
     FoldsOption,
     ItemsOption,
     JsonOption,
+    L1RatioOption,
     LossOption,
     MaxIterOption,
     RankOption,
     SeedOption,
     SeparatorOption,
     SolverOption,
+    WeightingOption,
     changed,
     describe_line,
     make_model,
@@ -71,6 +73,8 @@ def evaluate(
     seed: SeedOption = 0,
     alpha: AlphaOption = None,
     alpha_bias: AlphaBiasOption = None,
+    weighting: WeightingOption = "count",
+    l1_ratio: L1RatioOption = 0.0,
     loss: LossOption = 2.0,
     max_iter: MaxIterOption = None,
     ranking: Annotated[
@@ -90,7 +94,7 @@ def evaluate(
     as_json: JsonOption = False,
 ) -> None:
     """Cross-validate a solver beside the baselines (nothing is saved): RMSE and MAE, or ranking metrics."""
-    model = make_model(solver, n_components, alpha, alpha_bias, max_iter, seed, loss)
+    model = make_model(solver, n_components, alpha, alpha_bias, max_iter, seed, loss, weighting, l1_ratio)
     length = _check_ranking(ranking, n, threshold)
     data = read_dataset(
         dataset, data_dir=data_dir, columns=columns, separator=separator, encoding=encoding, items=items

@@ -48,6 +48,7 @@ from nmf_scratch.cli._common import (
     FoldsOption,
     ItemsOption,
     JsonOption,
+    L1RatioOption,
     LossOption,
     MaxIterOption,
     RankOption,
@@ -55,6 +56,7 @@ from nmf_scratch.cli._common import (
     SeedOption,
     SeparatorOption,
     SolverOption,
+    WeightingOption,
     changed,
     describe_line,
     make_model,
@@ -100,6 +102,8 @@ def train(
     seed: SeedOption = 0,
     alpha: AlphaOption = None,
     alpha_bias: AlphaBiasOption = None,
+    weighting: WeightingOption = "count",
+    l1_ratio: L1RatioOption = 0.0,
     loss: LossOption = 2.0,
     max_iter: MaxIterOption = None,
     columns: ColumnsOption = None,
@@ -114,7 +118,7 @@ def train(
 ) -> None:
     """Cross-validate a solver beside the baselines, refit it on all ratings, and save the run."""
     options = {name: value for name, value in locals().items() if name not in NO_PART_OF_A_RUN}
-    model = make_model(solver, n_components, alpha, alpha_bias, max_iter, seed, loss)
+    model = make_model(solver, n_components, alpha, alpha_bias, max_iter, seed, loss, weighting, l1_ratio)
     data = read_dataset(
         dataset, data_dir=data_dir, columns=columns, separator=separator, encoding=encoding, items=items
     )

@@ -110,8 +110,7 @@ def singular_in(dtype: np.dtype[Any]) -> float:
 
 def in_float64(penalty: Penalty) -> Penalty:
     """Return the same penalty in the type that rows are solved in."""
-    *numbers, counts = penalty
-    return Penalty._make([*map(np.float64, numbers), counts.astype(np.float64)])
+    return Penalty._make(np.asarray(part, np.float64)[()] for part in penalty)
 
 
 def padded(H: NDArray[Any], n_latent: int) -> NDArray[Any]:
@@ -253,8 +252,7 @@ def normal_equations(
 ) -> None:
     """Write the row's problem, (ALS.1) and (ALS.2), into A and d: k latent entries, then perhaps the bias."""
     width = sums.shape[1]
-    ridge = penalty.ridge_rating * penalty.counts[row] + penalty.ridge_row
-    lasso = penalty.lasso_rating * penalty.counts[row] + penalty.lasso_row
+    ridge, lasso = penalty.ridge[row], penalty.lasso[row]
     for f in range(k):
         for j in range(f + 1):
             A[f, j] = sums[f, j]

@@ -167,8 +167,7 @@ def move_column(
     zero = penalty.bias_ridge - penalty.bias_ridge  # zero in the dtype of the factors
     for u in numba.prange(len(indptr) - 1):
         row = slice(indptr[u], indptr[u + 1])
-        ridge = penalty.ridge_rating * penalty.counts[u] + penalty.ridge_row
-        lasso = penalty.lasso_rating * penalty.counts[u] + penalty.lasso_row
+        ridge, lasso = penalty.ridge[u], penalty.lasso[u]
         strength, centre, line = (penalty.bias_ridge, penalty.bias_level, zero) if bias else (ridge, zero, lasso)
         add_multiple(errors[row], -beside[u], moved, indices[row])  # (CCD.1)
         fit, square = fit_and_square(errors[row], partner, indices[row], weights[row])

@@ -123,8 +123,7 @@ def descend_rows(
             partners[:, n_ratings:] = 0
             errors = np.zeros(width, W.dtype)
             gather_row(W[u], H, indices[row], values[row], weights[row], partners, errors)
-            ridge = penalty.ridge_rating * penalty.counts[u] + penalty.ridge_row
-            lasso = penalty.lasso_rating * penalty.counts[u] + penalty.lasso_row
+            ridge, lasso = penalty.ridge[u], penalty.lasso[u]
             for _ in range(inner_sweeps):
                 cycle_columns(W[u], partners, errors, ridge, lasso, penalty, columns)
 

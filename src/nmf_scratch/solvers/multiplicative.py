@@ -135,7 +135,7 @@ def multiply_rows(
         up, down = np.empty((n_rows, W.shape[1]), W.dtype), np.empty((n_rows, W.shape[1]), W.dtype)
         for row in range(n_rows):
             u = first + row
-            pull_of_penalty(W[u], penalty, penalty.counts[u], columns, up[row], down[row])
+            pull_of_penalty(W[u], penalty, u, columns, up[row], down[row])
         for tile in range(cuts.shape[1] - 1):
             for row in range(n_rows):
                 u = first + row
@@ -151,11 +151,10 @@ def multiply_rows(
 
 @kernel
 def pull_of_penalty(
-    w: NDArray[Any], penalty: Penalty, n_ratings: Any, columns: Columns, up: NDArray[Any], down: NDArray[Any]
+    w: NDArray[Any], penalty: Penalty, row: int, columns: Columns, up: NDArray[Any], down: NDArray[Any]
 ) -> None:
     """Set numerator and denominator to what the penalty adds to them."""
-    ridge = penalty.ridge_rating * n_ratings + penalty.ridge_row
-    lasso = penalty.lasso_rating * n_ratings + penalty.lasso_row
+    ridge, lasso = penalty.ridge[row], penalty.lasso[row]
     for f in range(len(w)):
         up[f] = ridge - ridge  # zero in the dtype of the factors
         down[f] = ridge * w[f] + lasso

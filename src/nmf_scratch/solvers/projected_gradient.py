@@ -140,8 +140,8 @@ def descend_rows(
     for u in numba.prange(len(indptr) - 1):
         ridge, lasso, centre = np.zeros_like(W[u]), np.zeros_like(W[u]), np.zeros_like(W[u])
         for f in range(n_latent):
-            ridge[f] = penalty.ridge_rating * penalty.counts[u] + penalty.ridge_row
-            lasso[f] = penalty.lasso_rating * penalty.counts[u] + penalty.lasso_row
+            ridge[f] = penalty.ridge[u]
+            lasso[f] = penalty.lasso[u]
         if free_bias >= 0:
             ridge[free_bias], centre[free_bias] = penalty.bias_ridge, penalty.bias_level
         observed = slice(indptr[u], indptr[u + 1])

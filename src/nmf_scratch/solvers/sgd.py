@@ -8,8 +8,8 @@ touches two rows only. Step against it, and project back onto the non-negative n
     w_uf ← max(0, w_uf − η g_uf)                                                                    (SGD.3)
     h_if ← max(0, h_if − η g_if)      with g_if from the old w_uf                                   (SGD.4)
 
-A row of n_u ratings is visited n_u times in an epoch, so each visit carries 1/n_u of its penalty: λ_uf/n_u is `alpha`
-for a latent column with `weighting="count"`, and alpha_bias/n_u for a bias. The step η follows a schedule (SGD.5),
+A row of n_u ratings is visited n_u times in an epoch, so each visit carries 1/n_u of its penalty: λ_uf/n_u is
+alpha n_u^(ν−1) for a latent column, and alpha_bias/n_u for a bias. The step η follows a schedule (SGD.5),
 (SGD.6), in `nmf_scratch.solvers.stochastic`; the order of the visits is that of `nmf_scratch.solvers.grid`.
 
 A visit is a few dozen instructions, and what it costs is how it finds its numbers. So an epoch works on copies of W and
@@ -114,11 +114,15 @@ class Side(NamedTuple):
         The free bias, or zeros.
     share : ndarray, shape (n_rows,)
         1/n_u, what one visit carries of a penalty per row.
+    ridge, lasso : ndarray, shape (n_rows,)
+        What one visit carries of a row's penalty on its latent columns: λ_u (1−ρ)/n_u and λ_u ρ/n_u.
     """
 
     latent: NDArray[Any]
     bias: NDArray[Any]
     share: NDArray[Any]
+    ridge: NDArray[Any]
+    lasso: NDArray[Any]
 
 
 def lay_out(state: State, factors: Factors) -> State:
@@ -130,10 +134,12 @@ def lay_out(state: State, factors: Factors) -> State:
         places = np.empty(len(X), ids.dtype)
         places[rows] = np.arange(len(X), dtype=ids.dtype)
         np.take(places, ids, out=ids, mode="clip")  # in place; the mode only says that codes need no check
-        counts = state[f"penalty_{side}"].counts[rows]
+        penalty = state[f"penalty_{side}"]
+        counts = penalty.counts[rows]
         share = np.divide(1, counts, out=np.zeros_like(counts), where=counts > 0)
         width = -(-columns.n_latent // LANES) * LANES
-        state[f"side_{side}"] = Side(aligned((len(X), width), X.dtype), np.zeros(len(X), X.dtype), share)
+        parts = share, share * penalty.ridge[rows], share * penalty.lasso[rows]
+        state[f"side_{side}"] = Side(aligned((len(X), width), X.dtype), np.zeros(len(X), X.dtype), *parts)
         state[f"columns_{side}"] = columns
     return state
 
@@ -150,14 +156,14 @@ def aligned(shape: tuple[int, int], dtype: np.dtype[Any]) -> NDArray[Any]:
 def copy_in(state: State) -> None:
     """Copy W and H, as they are now, to where the epoch works on them."""
     for side in ("W", "H"):
-        latent, bias, _ = state[f"side_{side}"]
+        latent, bias, *_ = state[f"side_{side}"]
         gather_rows(state[side], state[f"rows_{side}"], state[f"columns_{side}"], latent, bias)
 
 
 def copy_out(state: State) -> None:
     """Copy what the epoch made of W and H back."""
     for side in ("W", "H"):
-        latent, bias, _ = state[f"side_{side}"]
+        latent, bias, *_ = state[f"side_{side}"]
         scatter_rows(state[side], state[f"rows_{side}"], state[f"columns_{side}"], latent, bias)
 
 
@@ -218,14 +224,10 @@ def sweep(
         η of this epoch, in the dtype of the factors.
     """
     tiles, starts, users, items, values, weights = visits
-    W, b, share_w = side_W
-    H, c, share_h = side_H
+    W, b, share_w, ridge_w, lasso_w = side_W
+    H, c, share_h, ridge_h, lasso_h = side_H
     width = W.shape[1] // LANES * LANES  # the division tells the compiler that no remainder is to be looked after
-    zero = step - step  # in the dtype of the factors: a literal would widen float32 to float64
-    by_row = penalty_W.ridge_row + penalty_W.lasso_row + penalty_H.ridge_row + penalty_H.lasso_row > 0
-    by_visit = by_row or weights.strides[0] != 0  # weights that are not all one
-    keep_w, lasso_w = decay(penalty_W, zero, step)
-    keep_h, lasso_h = decay(penalty_H, zero, step)
+    zero, one = step - step, step / step  # in the dtype of the factors: a literal would widen float32 to float64
     squares = 0.0
     for tile in tiles:
         # Unsigned: an index that may be negative is tested whether to count from the end, which costs a tenth.
@@ -239,22 +241,13 @@ def sweep(
             squares += weights[p] * error * error
             eta = step * weights[p]
             push = eta * error
-            if by_visit:
-                keep_w, lasso_w = decay(penalty_W, share_w[u], eta)
-                keep_h, lasso_h = decay(penalty_H, share_h[i], eta)
+            keep_w, less_w = one - eta * ridge_w[u], eta * lasso_w[u]
+            keep_h, less_h = one - eta * ridge_h[i], eta * lasso_h[i]
             for f in range(width):
                 w_f, h_f = W[u, f], H[i, f]
-                W[u, f] = max(keep_w * w_f + push * h_f - lasso_w, zero)  # (SGD.3)
-                H[i, f] = max(keep_h * h_f + push * w_f - lasso_h, zero)  # (SGD.4)
+                W[u, f] = max(keep_w * w_f + push * h_f - less_w, zero)  # (SGD.3)
+                H[i, f] = max(keep_h * h_f + push * w_f - less_h, zero)  # (SGD.4)
             if biases:  # the same two lines where the other side is frozen to one
                 b[u] = max(b[u] + push - eta * penalty_W.bias_ridge * share_w[u] * (b[u] - penalty_W.bias_level), zero)
                 c[i] = max(c[i] + push - eta * penalty_H.bias_ridge * share_h[i] * (c[i] - penalty_H.bias_level), zero)
     return squares
-
-
-@kernel
-def decay(penalty: Penalty, share: Any, step: Any) -> tuple[Any, Any]:
-    """Return by what the penalty multiplies a latent entry in one visit, and what it takes off."""
-    one = step / step
-    keep = one - step * (penalty.ridge_rating + penalty.ridge_row * share)
-    return keep, step * (penalty.lasso_rating + penalty.lasso_row * share)

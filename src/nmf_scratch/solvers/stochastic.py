@@ -134,8 +134,8 @@ def share(penalty: Penalty, row: int) -> Share:
     n = penalty.counts[row]
     bias = penalty.bias_ridge / n
     return (
-        penalty.ridge_rating + penalty.ridge_row / n,
-        penalty.lasso_rating + penalty.lasso_row / n,
+        penalty.ridge[row] / n,
+        penalty.lasso[row] / n,
         bias,
         bias * penalty.bias_level,
     )
