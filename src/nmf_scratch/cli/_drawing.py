@@ -34,8 +34,12 @@ DarkOption = Annotated[bool, typer.Option("--dark", help="Light ink on dark pape
 def save_figures(
     figures: Iterable[tuple[str, Figure]], folder: Path, form: Format, *, dark: bool, as_json: bool
 ) -> None:
-    """Draw and write figures one after the other, then say which file shows what: a table, or JSON."""
-    shown = write_figures(figures, folder, form, dark=dark)
+    """Draw and write figures one after the other, then say which file shows what."""
+    tell_figures(write_figures(figures, folder, form, dark=dark), folder, as_json=as_json)
+
+
+def tell_figures(shown: list[dict[str, str]], folder: Path, *, as_json: bool) -> None:
+    """Say which file shows what, in a table or in JSON."""
     if as_json:
         print_json({"figures": shown})
     else:

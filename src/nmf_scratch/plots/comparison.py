@@ -202,7 +202,7 @@ def plot_targets(table: pd.DataFrame, *, axes: Axes | None = None) -> Figure:
             else:
                 said.append(f"within {near:.0%} comes none")
         log_axis(axes.xaxis)
-        axes.set_yticks(range(len(names)), [_arrived(table, name) for name in names])
+        axes.set_yticks(range(len(names)), [_arrived(times, name) for name in names])  # times to the last target
         axes.set_ylim(len(names) - 0.4, -0.6)
         axes.grid(False, axis="y")
         dots, diamonds = (f"{plain(100 * near)} %" for near in NEAR)
@@ -212,8 +212,7 @@ def plot_targets(table: pd.DataFrame, *, axes: Axes | None = None) -> Figure:
     return figure_of(axes)
 
 
-def _arrived(table: pd.DataFrame, name: str) -> str:
+def _arrived(times: pd.DataFrame, name: str) -> str:
     """Name a solver, with what share of its runs came within the last target if not all did."""
-    times = time_to(table, table["excess"] <= NEAR[-1])
     own = times.loc[times["solver"] == name, "seconds"]
     return name if own.notna().all() else f"{name} ({own.notna().sum()} of {len(own)} within {plain(100 * NEAR[-1])} %)"

@@ -113,7 +113,7 @@ class Side(NamedTuple):
     bias : ndarray, shape (n_rows,)
         The free bias, or zeros.
     share : ndarray, shape (n_rows,)
-        1/n_u, what one visit carries of a penalty per row.
+        1/n_u, what one visit carries of the penalty on a bias.
     ridge, lasso : ndarray, shape (n_rows,)
         What one visit carries of a row's penalty on its latent columns: λ_u (1−ρ)/n_u and λ_u ρ/n_u.
     """

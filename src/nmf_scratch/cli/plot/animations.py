@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from nmf_scratch.cli._common import JsonOption, print_json, run_alone, stdout
-from nmf_scratch.cli._drawing import DarkOption, OutputOption, make_folder, table_of
+from nmf_scratch.cli._common import JsonOption, run_alone
+from nmf_scratch.cli._drawing import DarkOption, OutputOption, make_folder, tell_figures
 
 
 def animations(output: OutputOption = None, dark: DarkOption = False, as_json: JsonOption = False) -> None:
@@ -22,10 +22,7 @@ def animations(output: OutputOption = None, dark: DarkOption = False, as_json: J
             for suffix in (".gif", ".html"):
                 path = folder / f"{name}{suffix}"
                 shown.append({"figure": name, "file": str(path), "text": save_animation(animation, path)})
-    if as_json:
-        print_json({"figures": shown})
-    else:
-        stdout.print(table_of(shown, folder))
+    tell_figures(shown, folder, as_json=as_json)
 
 
 if __name__ == "__main__":
