@@ -6,6 +6,7 @@ from reference import problem as reference_problem
 from nmf_scratch.data.ratings import Ratings
 from nmf_scratch.factors import Factors
 from nmf_scratch.objective import Objective
+from nmf_scratch.solvers.stochastic import order_of
 
 EMPTY_USER, EMPTY_ITEM = 5, 3
 
@@ -42,6 +43,15 @@ def naive_sides(objective: Objective, ratings: Ratings, factors: Factors) -> lis
         terms = reference_problem.side_terms(k, free_bias, n_columns, objective.bias_level, objective.l1_ratio)
         sides.append((lam, *terms))
     return sides
+
+
+def order_of_epoch(state: dict, ratings: Ratings) -> np.ndarray:
+    """Return in which order the epoch to come visits the ratings: positions, each once."""
+    tiles, starts, users, items, *_ = order_of(state)
+    visited = np.concatenate([np.arange(starts[tile], starts[tile + 1]) for tile in tiles])
+    places = {pair: at for at, pair in enumerate(zip(ratings.users.tolist(), ratings.items.tolist(), strict=True))}
+    pairs = zip(state["rows_W"][users[visited]].tolist(), state["rows_H"][items[visited]].tolist(), strict=True)
+    return np.array([places[pair] for pair in pairs])
 
 
 def naive_frozen(factors: Factors) -> list:

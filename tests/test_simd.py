@@ -16,8 +16,8 @@ from nmf_scratch import _jit
 from nmf_scratch.data.ratings import ones
 from nmf_scratch.factors import Columns
 from nmf_scratch.objective import Penalty
-from nmf_scratch.solvers import als, coordinate_descent, multiplicative, sgd, stochastic
-from nmf_scratch.solvers.grid import Visits
+from nmf_scratch.solvers import adagrad, adam, als, coordinate_descent, exponentiated_gradient, multiplicative, sgd
+from nmf_scratch.solvers.grid import Side, Visits
 
 CONSTRAINTS = (Path(__file__).parents[1] / "constraints.txt").read_text(encoding="utf-8").split()
 
@@ -34,16 +34,18 @@ NUMBER = np.float32(1)
 VECTOR, MATRIX = np.ones(16, np.float32), np.ones((8, 16), np.float32)
 CODES, STARTS, ONES = np.zeros(1, np.int32), np.zeros(2, np.int64), ones()
 PENALTY = Penalty(VECTOR, VECTOR, NUMBER, NUMBER, VECTOR)
-SIDE = sgd.Side(MATRIX, *[VECTOR] * 4)
-SHARE = (NUMBER,) * 4
+VISITS = Visits(STARTS, STARTS, CODES, CODES, VECTOR, ONES)
+SIDE = Side(MATRIX, *[VECTOR] * 4, NUMBER)
+SUMS = adagrad.Sums(MATRIX, VECTOR, MATRIX, VECTOR)
+MEMORY = adam.Memory(*[MATRIX] * 4)
+RATES = exponentiated_gradient.Rates(VECTOR, NUMBER)
 
 HOT = {
-    "sgd": (
-        sgd.sweep,
-        (Visits(STARTS, STARTS, CODES, CODES, VECTOR, ONES), SIDE, SIDE, PENALTY, PENALTY, True, NUMBER),
-        13,
-    ),
-    "adaptive": (stochastic.slopes, (NUMBER, NUMBER, VECTOR, VECTOR, SHARE, SHARE, True, VECTOR, VECTOR), 13),
+    "sgd": (sgd.sgd_sweep, (VISITS, SIDE, SIDE, True, NUMBER), 14),
+    "adagrad": (adagrad.by_row, (VISITS, SIDE, SIDE, SUMS, True, NUMBER, NUMBER, NUMBER), 17),
+    "adagrad, coordinates": (adagrad.by_coordinate, (VISITS, SIDE, SIDE, SUMS, True, NUMBER), 17),
+    "adam": (adam.adam_sweep, (VISITS, SIDE, SIDE, MEMORY, MEMORY, True, (NUMBER,) * 4), 25),
+    "eg": (exponentiated_gradient.eg_sweep, (VISITS, SIDE, SIDE, RATES, RATES, True, NUMBER, (NUMBER,) * 8), 48),
     "mu": (multiplicative.pull_of_squares, (VECTOR, MATRIX, (CODES, VECTOR, ONES), VECTOR, VECTOR), 34),
     "cd, residuals": (coordinate_descent.gather_row, (VECTOR, MATRIX, CODES, VECTOR, ONES, MATRIX, VECTOR), 13),
     "cd, columns": (
@@ -85,8 +87,8 @@ def test_kernels_have_one_specialisation_per_type_of_factors():
     from nmf_scratch import NMF, load_dataset
 
     ratings = load_dataset("demo").ratings.head(2000)
-    before = len(sgd.sweep.signatures)
+    before = len(sgd.sgd_sweep.signatures)
     for _ in range(2):
         NMF(3, max_iter=2, random_state=0).fit(ratings)
         NMF(3, max_iter=2, random_state=0, biases=False, alpha=0.0).fit(ratings)
-    assert len(sgd.sweep.signatures) <= max(before, 1)
+    assert len(sgd.sgd_sweep.signatures) <= max(before, 1)

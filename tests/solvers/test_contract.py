@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from problems import EMPTY_ITEM, EMPTY_USER, OBJECTIVES, dense, naive_frozen, naive_sides, small_ratings
+from problems import EMPTY_ITEM, EMPTY_USER, OBJECTIVES, dense, naive_frozen, naive_sides, order_of_epoch, small_ratings
 from reference import adagrad as naive_adagrad
 from reference import adam as naive_adam
 from reference import als as naive_als
@@ -116,12 +116,9 @@ def ccd_twin(ratings, start, objective, key):
 
 
 def sgd_twin(ratings, start, objective, key):
-    W, H, solver = start.W, start.H, SOLVERS["sgd"]()
-    sides, frozen = naive_sides(objective, ratings, start), naive_frozen(start)
-    for epoch in range(EPOCHS):
-        order = generator(key, SHUFFLE, epoch).permutation(len(ratings))
-        step = solver.step / 2 * (1 + np.cos(np.pi * epoch / EPOCHS))
-        W, H = naive_sgd.epoch(dense(ratings), W, H, sides, frozen, order, step)
+    W, H = start.W, start.H
+    for R, *told in random_epochs(SOLVERS["sgd"](), ratings, start, objective, key):
+        W, H = naive_sgd.epoch(R, W, H, *told)
     return W, H
 
 
@@ -143,10 +140,10 @@ def pgd_twin(ratings, start, objective, key):
 def random_epochs(solver, ratings, start, objective, key):
     """Yield what the twins of stochastic solvers are told in each epoch: R, sides, frozen, order and step."""
     sides, frozen = naive_sides(objective, ratings, start), naive_frozen(start)
-    for epoch in range(EPOCHS):
-        order = generator(key, SHUFFLE, epoch).permutation(len(ratings))
-        step = solver.step / 2 * (1 + np.cos(np.pi * epoch / EPOCHS))
-        yield dense(ratings), sides, frozen, order, step
+    state = solver.start(ratings, start.copy(), objective, key=key, max_iter=EPOCHS)
+    for state["epoch"] in range(EPOCHS):
+        step = solver.step / 2 * (1 + np.cos(np.pi * state["epoch"] / EPOCHS))
+        yield dense(ratings), sides, frozen, order_of_epoch(state, ratings), step
 
 
 def adagrad_twin(ratings, start, objective, key, solver=None):
@@ -176,12 +173,13 @@ def eg_twin(ratings, start, objective, key):
 
 def block_sgd_twin(ratings, start, objective, key):
     W, H, solver = start.W, start.H, SOLVERS["block-sgd"]()
+    sides, frozen = naive_sides(objective, ratings, start), naive_frozen(start)
     grid = Grid(2, (16, 16), *[None] * 5)  # few ratings: two blocks a side, of 16 x 16 tiles
     parts = naive_block_sgd.tiles(dense(ratings), 32, generator(key, SHUFFLE, EPOCHS))
-    for epoch, (R, sides, frozen, _, step) in enumerate(random_epochs(solver, ratings, start, objective, key)):
+    for epoch in range(EPOCHS):
         rng = generator(key, SHUFFLE, epoch)
         order = naive_block_sgd.visits(parts, tour(grid, strata(2, rng), rng))
-        W, H = naive_sgd.epoch(R, W, H, sides, frozen, order, step)
+        W, H = naive_sgd.epoch(dense(ratings), W, H, sides, frozen, order, solver.step_size(epoch, EPOCHS))
     return W, H
 
 

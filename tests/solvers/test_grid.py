@@ -6,7 +6,7 @@ from nmf_scratch.data.synthetic import planted_ratings
 from nmf_scratch.factors import scaled_start
 from nmf_scratch.objective import Objective
 from nmf_scratch.solvers import SOLVERS, grid
-from nmf_scratch.solvers.grid import Visits, deal, into_grid, shuffle_tiles, tour, visits
+from nmf_scratch.solvers.grid import Visits, deal, in_pieces, into_grid, shuffle_tiles, tour, visits
 from nmf_scratch.solvers.stochastic import order_of
 
 
@@ -73,13 +73,20 @@ def test_the_rows_of_a_tile_fit_its_share_of_the_cache():
     assert (np.diff(groups) >= 0).all()
 
 
-def test_factors_that_fit_the_cache_are_one_tile_in_a_new_order_each_epoch():
-    ratings, made = gridded(1)
+@pytest.mark.parametrize(("n_pieces", "largest"), [(4096, 5), (7, 2858), (10**6, 1)])
+def test_factors_that_fit_the_cache_are_one_tile_whose_pieces_come_in_a_new_order_each_epoch(
+    n_pieces, largest, monkeypatch
+):
+    monkeypatch.setattr(grid, "N_PIECES", n_pieces)
+    _, made = gridded(1)
     assert made.tiles == (1, 1)
-    first, second = (visits(made, np.random.default_rng(seed)) for seed in (0, 1))
-    assert not np.array_equal(first.users, second.users)
-    order = np.random.default_rng(0).permutation(len(ratings))
-    np.testing.assert_array_equal(first.items, ratings.items[order])
+    pieces = in_pieces(made)
+    assert pieces.tiles == (1, len(pieces.starts) - 1) == (1, min(n_pieces, 20_000))
+    assert np.diff(pieces.starts).max() == largest
+    first, second = (visits(pieces, np.random.default_rng(seed)) for seed in (0, 1))
+    assert sorted(first.tiles) == sorted(second.tiles) == list(range(pieces.tiles[1]))
+    assert not np.array_equal(first.tiles, second.tiles)
+    assert in_pieces(gridded(2)[1]).tiles == (1, 1)  # blocks stay whole: they are tiles already
 
 
 @pytest.mark.usefixtures("small_caches")

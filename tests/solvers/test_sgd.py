@@ -1,10 +1,9 @@
 import numpy as np
 import pytest
-from problems import OBJECTIVES, dense, naive_frozen, naive_sides, small_ratings
+from problems import OBJECTIVES, dense, naive_frozen, naive_sides, order_of_epoch, small_ratings
 from reference import sgd as naive_sgd
 
 from nmf_scratch import InputError
-from nmf_scratch._random import SHUFFLE, generator
 from nmf_scratch.factors import scaled_start
 from nmf_scratch.solvers import SGD
 
@@ -16,8 +15,8 @@ def test_momentum_goes_the_way_of_the_last_epoch_again():
     W, H = before = factors.W.copy(), factors.H.copy()
     solver = SGD(step=0.05, schedule="constant", momentum=0.6)
     state = solver.start(ratings, factors, objective, key=5, max_iter=4)
-    for epoch in range(4):
-        order = generator(5, SHUFFLE, epoch).permutation(len(ratings))
+    for _ in range(4):
+        order = order_of_epoch(state, ratings)
         pushed = [np.maximum(0, X + 0.6 * (X - old)) for X, old in zip((W, H), before, strict=True)]
         before = W, H
         W, H = naive_sgd.epoch(dense(ratings), *pushed, *told, order, 0.05)

@@ -10,7 +10,7 @@ from nmf_scratch import InputError, Ratings
 from nmf_scratch.factors import scaled_start
 from nmf_scratch.objective import Objective, Penalty
 from nmf_scratch.solvers import SGD, SOLVERS
-from nmf_scratch.solvers.stochastic import share
+from nmf_scratch.solvers.grid import side_of
 from nmf_scratch.training import Stopping, fit_factors
 
 STOCHASTIC = [name for name, solver in SOLVERS.items() if solver.stochastic]
@@ -152,5 +152,9 @@ def test_bad_hyper_parameters_are_refused(name, arguments, message):
 
 
 def test_a_visit_carries_its_share_of_the_penalty_of_a_row():
-    penalty = Penalty(np.array([0.1, 0.2]), np.array([0.3, 0.4]), 5.0, 0.25, np.array([1.0, 4.0]))
-    assert share(penalty, 1) == pytest.approx((0.2 / 4, 0.4 / 4, 5.0 / 4, 5.0 / 4 * 0.25))
+    strengths = np.array([0.1, 0.2, 0.0]), np.array([0.3, 0.4, 0.0])
+    side = side_of(3, 2, Penalty(*strengths, 5.0, 0.25, np.array([1.0, 4.0, 0.0])), np.array([1, 0, 2]))
+    np.testing.assert_allclose(side.ridge, [0.2 / 4, 0.1, 0])
+    np.testing.assert_allclose(side.lasso, [0.4 / 4, 0.3, 0])
+    np.testing.assert_allclose(side.bias_ridge, [5 / 4, 5, 0])
+    assert side.bias_level == 0.25

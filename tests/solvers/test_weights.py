@@ -14,7 +14,6 @@ from nmf_scratch.factors import scaled_start
 from nmf_scratch.metrics import rmse
 from nmf_scratch.objective import Objective
 from nmf_scratch.solvers import SOLVERS
-from nmf_scratch.solvers.stochastic import slopes
 from nmf_scratch.training import Stopping, fit_factors
 
 every_kind = pytest.mark.parametrize("kind", OBJECTIVES)
@@ -92,19 +91,6 @@ def test_with_small_steps_weight_three_goes_as_far_as_three_visits(name, setting
         way = np.abs(first - before).max()
         assert way > 0
         np.testing.assert_allclose(first - before, second - before, rtol=1e-3, atol=1e-4 * way)
-
-
-@both_forms
-def test_slopes_are_proportional_to_the_weight(biases):
-    rng = np.random.default_rng(0)
-    w, h, shares = rng.random(5), rng.random(5), [tuple(rng.random(4)) for _ in range(2)]
-    found = []
-    for weight in (1.0, 2.5):
-        g_w, g_h = np.zeros(5), np.zeros(5)
-        error = slopes(4.0, weight, w, h, *shares, biases, g_w, g_h)
-        found.append((error, g_w, g_h))
-    assert found[0][0] == found[1][0]
-    np.testing.assert_allclose(np.multiply(2.5, found[0][1:]), found[1][1:], rtol=1e-14)
 
 
 def test_adam_learns_from_weights():

@@ -1,13 +1,13 @@
 """Adaptive steps, AdaGrad (Duchi, Hazan & Singer 2011, JMLR 12), per row as in LIBMF (Chin, Zhuang, Juan & Lin 2015).
 
 Idea: one step size cannot suit everybody. A film that is visited a thousand times per epoch could do with small steps,
-one that is visited twice needs large ones. So let each row add up the squares of its slopes, and divide its step by the
-root of that sum. With the slopes g_uf of (SGD.2), and likewise for items,
+one that is visited twice needs large ones. So let each row add up the squares of its gradients, and divide its step by
+the root of that sum. With the gradient g_uf of (SGD.2), and likewise for items,
 
     w_uf ← max(0, w_uf − η g_uf / √Z_u)                                                             (ADG.1)
     Z_u ← Z_u + (1/k) Σ_f g_uf²           per="row": the latent columns of a row share one sum      (ADG.2)
 
-A bias has slopes of another size and keeps a sum of its own. With per="coordinate" every entry does, as in the
+A bias has gradients of another size and keeps a sum of its own. With per="coordinate" every entry does, as in the
 original: read (ADG.2) with one column at a time. One number per row costs next to no memory traffic, which is the point
 of Chin et al. (PAKDD 2015, section 3), and a mean over k columns is less noisy than a single square.
 
@@ -23,24 +23,23 @@ Cost: O(n_ratings · k) per epoch. Not monotone. Derived in docs/learn/adaptive-
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nmf_scratch._check import check_choice, check_number
 from nmf_scratch._jit import kernel
-from nmf_scratch.objective import Penalty
 from nmf_scratch.solvers.base import Defaults, State
-from nmf_scratch.solvers.grid import Visits
-from nmf_scratch.solvers.stochastic import Stochastic, order_of, share, slopes
+from nmf_scratch.solvers.grid import LANES, Side, Visits
+from nmf_scratch.solvers.stochastic import Stochastic, order_of
 
 GROUPS = ("row", "coordinate")
 
 
 @dataclass(frozen=True)
 class AdaGrad(Stochastic):
-    """Stochastic gradient descent whose step shrinks with the slopes that a row has seen.
+    """Stochastic gradient descent whose step shrinks with the gradients that a row has seen.
 
     Parameters
     ----------
@@ -69,116 +68,126 @@ class AdaGrad(Stochastic):
         """Set all sums to their first value."""
         super().forget(state)
         for side in ("W", "H"):
-            n_rows, n_columns = state[side].shape
-            n_sums = 2 if self.per == "row" else n_columns  # 2: one for the latent columns, one for the bias
-            state[f"sums_{side}"] = np.full((n_rows, n_sums), self.initial, state[side].dtype)
+            latent, bias, *_ = state[f"side_{side}"]
+            shape = (len(latent), 1) if self.per == "row" else latent.shape
+            state[f"sums_{side}"] = np.full(shape, self.initial, latent.dtype)
+            state[f"bias_sums_{side}"] = np.full(len(bias), self.initial, bias.dtype)
 
-    def epoch(self, state: State) -> None:
-        """Visit every rating once, in a new random order."""
-        step = self.open_epoch(state)
-        visit_all = adagrad_by_row if self.per == "row" else adagrad_by_coordinate
-        squares = visit_all(
-            order_of(state),
-            state["W"],
-            state["H"],
-            (state["sums_W"], state["sums_H"]),
-            state["penalty_W"],
-            state["penalty_H"],
-            state["biases"],
-            step,
-        )
-        self.close_epoch(state, squares)
+    def sweep(self, state: State, step: Any) -> float:
+        """Visit every rating once."""
+        sums = Sums(*(state[f"{name}_{side}"] for side in ("W", "H") for name in ("sums", "bias_sums")))
+        args = order_of(state), state["side_W"], state["side_H"], sums, state["biases"], step
+        if self.per == "coordinate":
+            return by_coordinate(*args)
+        k, number = state["n_latent"], step.dtype.type
+        return by_row(*args, number(1 / k), number(-k % LANES))
+
+
+class Sums(NamedTuple):
+    """What `AdaGrad` adds up, rows in grid order.
+
+    Attributes
+    ----------
+    latent_W, latent_H : ndarray, shape (n_rows, 1) or (n_rows, width)
+        Squares of the gradient: their mean over the latent columns, or those of each entry.
+    bias_W, bias_H : ndarray, shape (n_rows,)
+        Squares of the gradient of the bias.
+    """
+
+    latent_W: NDArray[Any]
+    bias_W: NDArray[Any]
+    latent_H: NDArray[Any]
+    bias_H: NDArray[Any]
 
 
 @kernel
-def adagrad_by_row(
-    visits: Visits,
-    W: NDArray[Any],
-    H: NDArray[Any],
-    sums: tuple[NDArray[Any], NDArray[Any]],
-    penalty_W: Penalty,
-    penalty_H: Penalty,
-    biases: bool,
-    step: Any,
+def by_row(
+    visits: Visits, side_W: Side, side_H: Side, sums: Sums, biases: bool, step: Any, share: Any, padding: Any
 ) -> float:
-    """Visit the ratings one by one, update W, H and sums in place; return the sum of the squared residuals.
+    """Visit the ratings one by one, update both sides and all sums in place; return the sum of the squared residuals.
 
     Parameters
     ----------
     visits : Visits
         The ratings and their order.
-    W, H : ndarray, shapes (n_users, K) and (n_items, K)
-    sums : pair of ndarray, shapes (n_users, 2) and (n_items, 2)
-        Accumulated squares of each row: of its latent columns (their mean), and of its bias.
-    penalty_W, penalty_H : Penalty
+    side_W, side_H : Side
+    sums : Sums
     biases : bool
-        Whether the last two columns are bias columns, laid out as in `nmf_scratch.factors`.
+        Whether there are any.
     step : float
-        η of this epoch, in the dtype of the factors.
+        η of this epoch, in the dtype of the factors, as are the next two.
+    share, padding : float
+        1/k, and how many columns of the layout are padding.
     """
     tiles, starts, users, items, values, weights = visits
-    k = W.shape[1] - 2 * biases
-    zero, squares = step - step, 0.0
+    W, b, ridge_w, lasso_w, bias_ridge_w, level_w = side_W
+    H, c, ridge_h, lasso_h, bias_ridge_h, level_h = side_H
+    Z_w, Z_b, Z_h, Z_c = sums
+    width = W.shape[1] // LANES * LANES  # the division tells the compiler that no remainder is to be looked after
+    zero, squares = step - step, 0.0  # zero in the dtype of the factors: a literal would widen float32 to float64
     for tile in tiles:
-        for p in range(starts[tile], starts[tile + 1]):
-            u, i = users[p], items[p]
-            w, h, sums_w, sums_h = W[u], H[i], sums[0][u], sums[1][i]
-            ridge_w, lasso_w, bias_w, pull_w = share(penalty_W, u)
-            ridge_h, lasso_h, bias_h, pull_h = share(penalty_H, i)
-            error, weight = values[p], weights[p]
-            for f in range(k):
-                error -= w[f] * h[f]  # (SGD.1)
+        for p in range(np.uint64(starts[tile]), np.uint64(starts[tile + 1])):
+            u, i, weight = np.uint64(users[p]), np.uint64(items[p]), weights[p]
+            error = values[p]
+            for f in range(width):
+                error -= W[u, f] * H[i, f]  # (SGD.1)
             if biases:
-                error -= w[k] + h[k + 1]
+                error -= b[u] + c[i]
             squares += weight * error * error
-            rate_w, rate_h = step / np.sqrt(sums_w[0]), step / np.sqrt(sums_h[0])
-            total_w, total_h = zero, zero
-            for f in range(k):
-                g_w = weight * (ridge_w * w[f] + lasso_w - error * h[f])  # (SGD.2)
-                g_h = weight * (ridge_h * h[f] + lasso_h - error * w[f])
-                w[f] = max(w[f] - rate_w * g_w, zero)  # (ADG.1)
-                h[f] = max(h[f] - rate_h * g_h, zero)
+            rate_w, rate_h = step / np.sqrt(Z_w[u, 0]), step / np.sqrt(Z_h[i, 0])
+            lambda_w, rho_w, lambda_h, rho_h = ridge_w[u], lasso_w[u], ridge_h[i], lasso_h[i]
+            total_w, total_h = -padding * rho_w * rho_w, -padding * rho_h * rho_h  # what the padding will add
+            for f in range(width):
+                w, h = W[u, f], H[i, f]
+                g_w = lambda_w * w + rho_w - error * h  # (SGD.2)
+                g_h = lambda_h * h + rho_h - error * w
+                W[u, f] = max(w - rate_w * weight * g_w, zero)  # (ADG.1)
+                H[i, f] = max(h - rate_h * weight * g_h, zero)
                 total_w += g_w * g_w
                 total_h += g_h * g_h
-            sums_w[0] += total_w / k  # (ADG.2)
-            sums_h[0] += total_h / k
+            Z_w[u, 0] += weight * weight * share * total_w  # (ADG.2)
+            Z_h[i, 0] += weight * weight * share * total_h
             if biases:
-                w[k] = move(w[k], weight * (bias_w * w[k] - pull_w - error), sums_w, 1, step)
-                h[k + 1] = move(h[k + 1], weight * (bias_h * h[k + 1] - pull_h - error), sums_h, 1, step)
+                g_b = weight * (bias_ridge_w[u] * (b[u] - level_w) - error)
+                g_c = weight * (bias_ridge_h[i] * (c[i] - level_h) - error)
+                b[u] = max(b[u] - step / np.sqrt(Z_b[u]) * g_b, zero)
+                c[i] = max(c[i] - step / np.sqrt(Z_c[i]) * g_c, zero)
+                Z_b[u] += g_b * g_b
+                Z_c[i] += g_c * g_c
     return squares
 
 
 @kernel
-def adagrad_by_coordinate(
-    visits: Visits,
-    W: NDArray[Any],
-    H: NDArray[Any],
-    sums: tuple[NDArray[Any], NDArray[Any]],
-    penalty_W: Penalty,
-    penalty_H: Penalty,
-    biases: bool,
-    step: Any,
-) -> float:
-    """Do what `adagrad_by_row` does, with sums of the shapes of W and H: one for each entry."""
+def by_coordinate(visits: Visits, side_W: Side, side_H: Side, sums: Sums, biases: bool, step: Any) -> float:
+    """Do what `by_row` does, with a sum for each entry."""
     tiles, starts, users, items, values, weights = visits
-    slope_w, slope_h = np.zeros_like(W[0]), np.zeros_like(H[0])
-    squares = 0.0
+    W, b, ridge_w, lasso_w, bias_ridge_w, level_w = side_W
+    H, c, ridge_h, lasso_h, bias_ridge_h, level_h = side_H
+    Z_w, Z_b, Z_h, Z_c = sums
+    width = W.shape[1] // LANES * LANES
+    zero, squares = step - step, 0.0
     for tile in tiles:
-        for p in range(starts[tile], starts[tile + 1]):
-            u, i = users[p], items[p]
-            w, h, sums_w, sums_h = W[u], H[i], sums[0][u], sums[1][i]
-            shares = share(penalty_W, u), share(penalty_H, i)
-            error = slopes(values[p], weights[p], w, h, *shares, biases, slope_w, slope_h)
-            squares += weights[p] * error * error
-            for f in range(len(w)):
-                w[f] = move(w[f], slope_w[f], sums_w, f, step)
-                h[f] = move(h[f], slope_h[f], sums_h, f, step)
+        for p in range(np.uint64(starts[tile]), np.uint64(starts[tile + 1])):
+            u, i, weight = np.uint64(users[p]), np.uint64(items[p]), weights[p]
+            error = values[p]
+            for f in range(width):
+                error -= W[u, f] * H[i, f]  # (SGD.1)
+            if biases:
+                error -= b[u] + c[i]
+            squares += weight * error * error
+            for f in range(width):
+                w, h = W[u, f], H[i, f]
+                g_w = weight * (ridge_w[u] * w + lasso_w[u] - error * h)  # (SGD.2)
+                g_h = weight * (ridge_h[i] * h + lasso_h[i] - error * w)
+                W[u, f] = max(w - step / np.sqrt(Z_w[u, f]) * g_w, zero)  # (ADG.1)
+                H[i, f] = max(h - step / np.sqrt(Z_h[i, f]) * g_h, zero)
+                Z_w[u, f] += g_w * g_w  # (ADG.2)
+                Z_h[i, f] += g_h * g_h
+            if biases:
+                g_b = weight * (bias_ridge_w[u] * (b[u] - level_w) - error)
+                g_c = weight * (bias_ridge_h[i] * (c[i] - level_h) - error)
+                b[u] = max(b[u] - step / np.sqrt(Z_b[u]) * g_b, zero)
+                c[i] = max(c[i] - step / np.sqrt(Z_c[i]) * g_c, zero)
+                Z_b[u] += g_b * g_b
+                Z_c[i] += g_c * g_c
     return squares
-
-
-@kernel
-def move(w: Any, slope: Any, sums: NDArray[Any], own: int, step: Any) -> Any:
-    """Return an entry moved against its slope, and add the square of the slope to its own sum."""
-    moved = max(w - step / np.sqrt(sums[own]) * slope, step - step)  # (ADG.1)
-    sums[own] += slope * slope  # (ADG.2)
-    return moved

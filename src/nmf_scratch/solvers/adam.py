@@ -1,8 +1,8 @@
 """Adam (Kingma & Ba 2015, ICLR, algorithm 1) with sparse moments, projected.
 
-Idea: keep a running mean of the slopes of every entry and of their squares, and step by mean / root mean square: an
-entry whose slopes agree moves a full step η, one whose slopes quarrel stays about where it is, and the size of the
-slopes cancels. With the slopes g_uf of (SGD.2), at each visit of row u, and likewise of an item's row,
+Idea: keep a running mean of every entry's gradients and of their squares, and step by mean / root mean square: an entry
+whose gradients agree moves a full step η, one whose gradients differ in sign stays about where it is, and their size
+cancels. With the gradient g_uf of (SGD.2), at each visit of row u, and likewise of an item's row,
 
     a_uf ← β₁ a_uf + (1−β₁) g_uf                                                                    (ADAM.1)
     v_uf ← β₂ v_uf + (1−β₂) g_uf²                                                                   (ADAM.2)
@@ -13,12 +13,12 @@ that a rating does not touch keeps them, where the original would let them fade 
 its own, at the cost of touching every row at every rating.
 
 How long the means remember decides what is minimised. With a long memory (β₂ near 1) the root in (ADAM.3) is a constant
-between two visits, and the steps balance where the slopes do: at the objective's minimum. With a short one the slope of
-this very visit is a good part of the root that divides it: large slopes are held back, small ones are not, and an
-outlier pulls little more than any other rating. The balance moves from the mean of the ratings towards their median: a
-robust loss, by the back door. The default is short, β₁ = 0 and β₂ = 0.9: it ends at a *higher* objective than sgd, and
-predicts held-out ratings better (on the validation splits of choose_defaults.py by 0.005 stars at k = 40). To minimise
-the objective itself take beta2=0.999.
+between two visits, and the steps balance where the gradients do: at the objective's minimum. With a short one the
+gradient of this very visit is a good part of the root that divides it: large ones are held back, small ones are not,
+and an outlier pulls little more than any other rating. The balance moves from the mean of the ratings towards their
+median: a robust loss, by the back door. The default is short, β₁ = 0 and β₂ = 0.9: it ends at a *higher* objective than
+sgd, and predicts held-out ratings better (on the validation splits of choose_defaults.py by 0.005 stars at k = 40). To
+minimise the objective itself take beta2=0.999.
 
 Cost: O(n_ratings · k) per epoch, three times the memory. Not monotone. Derived in docs/learn/adaptive-steps.md.
 """
@@ -26,20 +26,19 @@ Cost: O(n_ratings · k) per epoch, three times the memory. Not monotone. Derived
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nmf_scratch._check import check_number
 from nmf_scratch._jit import kernel
-from nmf_scratch.objective import Penalty
 from nmf_scratch.solvers.base import Defaults, State
-from nmf_scratch.solvers.grid import Visits
-from nmf_scratch.solvers.stochastic import Stochastic, order_of, share, slopes
+from nmf_scratch.solvers.grid import LANES, Side, Visits
+from nmf_scratch.solvers.stochastic import Stochastic, order_of
 
 EPSILON = 1e-8
-"""ε of (ADAM.3): keeps an entry that has seen no slope from dividing by zero."""
+"""ε of (ADAM.3): keeps an entry whose gradients were all zero from dividing by zero."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +51,7 @@ class Adam(Stochastic):
         Step size and schedule, see `nmf_scratch.solvers.stochastic.Stochastic`; a step is about how far an entry
         moves per visit.
     beta1, beta2 : float
-        How much of the running means of slopes and of their squares is kept at a visit, 0 … 0.9999.
+        How much of the running means of gradients and of their squares is kept at a visit, 0 … 0.9999.
     """
 
     step: float = 0.005
@@ -72,33 +71,51 @@ class Adam(Stochastic):
         """Set all moments to zero and all powers of β to one."""
         super().forget(state)
         for side in ("W", "H"):
-            X = state[side]
-            state[f"mean_{side}"], state[f"square_{side}"] = np.zeros_like(X), np.zeros_like(X)
-            state[f"powers_{side}"] = np.ones((len(X), 2), X.dtype)
+            latent, bias, *_ = state[f"side_{side}"]
+            state[f"latent_moments_{side}"] = np.zeros((2, *latent.shape), latent.dtype)
+            state[f"bias_moments_{side}"] = np.zeros((len(bias), 2), bias.dtype)
+            state[f"powers_{side}"] = np.ones((len(bias), 2), bias.dtype)
 
-    def epoch(self, state: State) -> None:
-        """Visit every rating once, in a new random order."""
-        step = self.open_epoch(state)
-        number = state["W"].dtype.type
-        squares = adam_epoch(
-            order_of(state),
-            (state["W"], state["mean_W"], state["square_W"], state["powers_W"]),
-            (state["H"], state["mean_H"], state["square_H"], state["powers_H"]),
-            state["penalty_W"],
-            state["penalty_H"],
-            state["biases"],
-            (step, number(self.beta1), number(self.beta2), number(EPSILON)),
-        )
-        self.close_epoch(state, squares)
+    def sweep(self, state: State, step: Any) -> float:
+        """Visit every rating once."""
+        numbers = tuple(step.dtype.type(number) for number in (step, self.beta1, self.beta2, EPSILON))
+        sides = state["side_W"], state["side_H"]
+        memories = memory_of(state, "W"), memory_of(state, "H")
+        return adam_sweep(order_of(state), *sides, *memories, state["biases"], numbers)
+
+
+class Memory(NamedTuple):
+    """What `Adam` remembers of one side, rows in grid order.
+
+    Attributes
+    ----------
+    mean, square : ndarray, shape (n_rows, width)
+        First and second moments of the latent columns.
+    bias : ndarray, shape (n_rows, 2)
+        First and second moment of the bias.
+    powers : ndarray, shape (n_rows, 2)
+        β₁^n and β₂^n of the visits so far.
+    """
+
+    mean: NDArray[Any]
+    square: NDArray[Any]
+    bias: NDArray[Any]
+    powers: NDArray[Any]
+
+
+def memory_of(state: State, side: str) -> Memory:
+    """Return views of what a state remembers."""
+    mean, square = state[f"latent_moments_{side}"]
+    return Memory(mean, square, state[f"bias_moments_{side}"], state[f"powers_{side}"])
 
 
 @kernel
-def adam_epoch(
+def adam_sweep(
     visits: Visits,
-    users_side: tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]],
-    items_side: tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]],
-    penalty_W: Penalty,
-    penalty_H: Penalty,
+    side_W: Side,
+    side_H: Side,
+    memory_W: Memory,
+    memory_H: Memory,
     biases: bool,
     numbers: tuple[Any, Any, Any, Any],
 ) -> float:
@@ -108,57 +125,67 @@ def adam_epoch(
     ----------
     visits : Visits
         The ratings and their order.
-    users_side, items_side : tuple of ndarray
-        Factors, first and second moments, each of shape (n_rows, K), and β₁^n and β₂^n, shape (n_rows, 2).
-    penalty_W, penalty_H : Penalty
+    side_W, side_H : Side
+    memory_W, memory_H : Memory
     biases : bool
-        Whether the last two columns are bias columns, laid out as in `nmf_scratch.factors`.
+        Whether there are any.
     numbers : tuple of float
         η of this epoch, β₁, β₂ and ε, in the dtype of the factors.
     """
     tiles, starts, users, items, values, weights = visits
-    W, mean_W, square_W, powers_W = users_side
-    H, mean_H, square_H, powers_H = items_side
-    slope_w, slope_h = np.zeros_like(W[0]), np.zeros_like(H[0])
+    W, b, ridge_w, lasso_w, bias_ridge_w, level_w = side_W
+    H, c, ridge_h, lasso_h, bias_ridge_h, level_h = side_H
+    width = W.shape[1] // LANES * LANES
+    g_w, g_h = np.empty_like(W[0]), np.empty_like(H[0])
     squares = 0.0
     for tile in tiles:
-        for p in range(starts[tile], starts[tile + 1]):
-            u, i = users[p], items[p]
-            shares = share(penalty_W, u), share(penalty_H, i)
-            error = slopes(values[p], weights[p], W[u], H[i], *shares, biases, slope_w, slope_h)
-            squares += weights[p] * error * error
-            move(W[u], slope_w, mean_W[u], square_W[u], powers_W[u], numbers)
-            move(H[i], slope_h, mean_H[i], square_H[i], powers_H[i], numbers)
+        for p in range(np.uint64(starts[tile]), np.uint64(starts[tile + 1])):
+            u, i, weight = np.uint64(users[p]), np.uint64(items[p]), weights[p]
+            error = values[p]
+            for f in range(width):
+                error -= W[u, f] * H[i, f]  # (SGD.1)
+            if biases:
+                error -= b[u] + c[i]
+            squares += weight * error * error
+            for f in range(width):
+                g_w[f] = weight * (ridge_w[u] * W[u, f] + lasso_w[u] - error * H[i, f])  # (SGD.2)
+                g_h[f] = weight * (ridge_h[i] * H[i, f] + lasso_h[i] - error * W[u, f])
+            move(W, u, g_w, memory_W, numbers)
+            move(H, i, g_h, memory_H, numbers)
+            if biases:
+                g_b = weight * (bias_ridge_w[u] * (b[u] - level_w) - error)
+                g_c = weight * (bias_ridge_h[i] * (c[i] - level_h) - error)
+                move_bias(b, u, g_b, memory_W, numbers)
+                move_bias(c, i, g_c, memory_H, numbers)
     return squares
 
 
 @kernel
-def move(
-    w: NDArray[Any],
-    slope: NDArray[Any],
-    mean: NDArray[Any],
-    square: NDArray[Any],
-    powers: NDArray[Any],
-    numbers: tuple[Any, Any, Any, Any],
-) -> None:
-    """Take a slope into the moments of one row and move the row; a frozen column has slope zero and stays.
-
-    Parameters
-    ----------
-    w, slope, mean, square : ndarray, shape (K,)
-    powers : ndarray, shape (2,)
-        β₁^n and β₂^n of the visits so far.
-    numbers : tuple of float
-        η, β₁, β₂ and ε.
-    """
+def move(X: NDArray[Any], row: Any, gradient: NDArray[Any], memory: Memory, numbers: tuple[Any, Any, Any, Any]) -> None:
+    """Take the gradient of one rating, shape (width,), into the moments of a row of X, and move the row."""
     step, beta1, beta2, epsilon = numbers
-    zero = step - step
-    one = zero + 1  # both in the dtype of the factors
-    powers[0] *= beta1
-    powers[1] *= beta2
-    unbias_mean, unbias_square = one / (one - powers[0]), one / (one - powers[1])
-    for f in range(len(w)):
-        mean[f] = beta1 * mean[f] + (one - beta1) * slope[f]  # (ADAM.1)
-        square[f] = beta2 * square[f] + (one - beta2) * slope[f] * slope[f]  # (ADAM.2)
-        size = np.sqrt(square[f] * unbias_square) + epsilon
-        w[f] = max(w[f] - step * mean[f] * unbias_mean / size, zero)  # (ADAM.3)
+    zero, one = step - step, step / step  # both in the dtype of the factors
+    mean, square, powers = memory.mean, memory.square, memory.powers
+    powers[row, 0] *= beta1
+    powers[row, 1] *= beta2
+    rate, unbias = step / (one - powers[row, 0]), one / (one - powers[row, 1])
+    for f in range(X.shape[1] // LANES * LANES):
+        g = gradient[f]
+        mean[row, f] = beta1 * mean[row, f] + (one - beta1) * g  # (ADAM.1)
+        square[row, f] = beta2 * square[row, f] + (one - beta2) * g * g  # (ADAM.2)
+        X[row, f] = max(
+            X[row, f] - rate * mean[row, f] / (np.sqrt(square[row, f] * unbias) + epsilon), zero
+        )  # (ADAM.3)
+
+
+@kernel
+def move_bias(bias: NDArray[Any], row: Any, gradient: Any, memory: Memory, numbers: tuple[Any, Any, Any, Any]) -> None:
+    """Do the same for a bias, once `move` has counted the visit."""
+    step, beta1, beta2, epsilon = numbers
+    zero, one = step - step, step / step
+    mean_and_square, powers = memory.bias, memory.powers
+    mean = beta1 * mean_and_square[row, 0] + (one - beta1) * gradient  # (ADAM.1)
+    square = beta2 * mean_and_square[row, 1] + (one - beta2) * gradient * gradient  # (ADAM.2)
+    mean_and_square[row, 0], mean_and_square[row, 1] = mean, square
+    size = np.sqrt(square / (one - powers[row, 1])) + epsilon
+    bias[row] = max(bias[row] - step * mean / (one - powers[row, 0]) / size, zero)  # (ADAM.3)

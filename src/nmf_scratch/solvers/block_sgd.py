@@ -33,10 +33,9 @@ from nmf_scratch._jit import parallel_kernel, read_only
 from nmf_scratch._random import SHUFFLE, generator
 from nmf_scratch.data.ratings import Ratings
 from nmf_scratch.factors import Factors
-from nmf_scratch.objective import Objective, Penalty
 from nmf_scratch.solvers.base import Defaults, State
-from nmf_scratch.solvers.grid import Grid, Visits, into_grid, shuffle_tiles, tour
-from nmf_scratch.solvers.sgd import Side, copy_in, copy_out, lay_out, operands, sweep
+from nmf_scratch.solvers.grid import Grid, Side, Visits, in_pieces, into_grid, shuffle_tiles, tour
+from nmf_scratch.solvers.sgd import sgd_sweep
 from nmf_scratch.solvers.stochastic import Stochastic
 
 VISITS = 12
@@ -76,21 +75,15 @@ class BlockSGD(Stochastic):
         auto = self.n_blocks == "auto"
         grid = into_grid(train, factors, *((blocks_for(train), LEAST_GROUPS) if auto else (int(self.n_blocks), 1)))
         shuffle_tiles(grid, rng)
-        return grid
+        return in_pieces(grid)
 
-    def start(self, train: Ratings, factors: Factors, objective: Objective, *, key: int, max_iter: int) -> State:
-        """Prepare as all do, and the layout that epochs work on."""
-        return lay_out(super().start(train, factors, objective, key=key, max_iter=max_iter), factors)
-
-    def epoch(self, state: State) -> None:
+    def sweep(self, state: State, step: Any) -> float:
         """Sweep every block once, stratum by stratum."""
-        step, grid = self.open_epoch(state), state["grid"]
-        rng = generator(state["key"], SHUFFLE, state["epoch"])
+        grid, rng = state["grid"], generator(state["key"], SHUFFLE, state["epoch"])
         tiles = tour(grid, strata(grid.n_blocks, rng), rng)
-        copy_in(state)
-        squares = sweep_strata(tiles, grid.starts, (*grid.triples, read_only(grid.weights)), *operands(state), step)
-        copy_out(state)
-        self.close_epoch(state, float(squares.sum()))
+        columns = (*grid.triples, read_only(grid.weights))
+        squares = sweep_strata(tiles, grid.starts, columns, state["side_W"], state["side_H"], state["biases"], step)
+        return float(squares.sum())
 
 
 def blocks_for(train: Ratings) -> int:
@@ -114,8 +107,6 @@ def sweep_strata(
     columns: tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]],
     side_W: Side,
     side_H: Side,
-    penalty_W: Penalty,
-    penalty_H: Penalty,
     biases: bool,
     step: Any,
 ) -> NDArray[np.float64]:
@@ -130,7 +121,6 @@ def sweep_strata(
     columns : (users, items, values, weights)
         The ratings in grid order, each array of shape (n_ratings,).
     side_W, side_H : Side
-    penalty_W, penalty_H : Penalty
     biases : bool
         Whether there are any.
     step : float
@@ -146,5 +136,5 @@ def sweep_strata(
     for stratum in range(len(tiles)):
         for b in numba.prange(tiles.shape[1]):
             visits = Visits(tiles[stratum, b], starts, users, items, values, weights)
-            squares[stratum, b] = sweep(visits, side_W, side_H, penalty_W, penalty_H, biases, step)
+            squares[stratum, b] = sgd_sweep(visits, side_W, side_H, biases, step)
     return squares

@@ -1,8 +1,8 @@
 """Exponentiated gradient (Kivinen & Warmuth 1997, Information and Computation 132): steps that multiply.
 
 Idea: a step that is added may leave the non-negative numbers and needs a projection; a step that multiplies by a
-positive number cannot. It is the stochastic cousin of the multiplicative updates. With the slopes g_uf of (SGD.2), s_f
-the typical size of an entry of column f at the start, and likewise for items,
+positive number cannot. It is the stochastic cousin of the multiplicative updates. With the gradient g_uf of (SGD.2),
+s_f the typical size of an entry of column f at the start, and likewise for items,
 
     x_uf = −η g_uf / s_f,    clipped to −1 … 1                                                      (EG.1)
     w_uf ← max(floor, w_uf · exp(x_uf))                                                             (EG.2)
@@ -13,7 +13,7 @@ sparse without a lasso, and never exactly.
 
 The clip lets no visit change an entry more than e-fold, which is what an outlier or a step too large would do. The
 floor (1e-8, against a typical entry of 0.1) keeps an entry from sinking so deep, to zero in the end, that no later
-slope could bring it back: from there it takes twenty visits. A start with zeros is lifted to the floor.
+gradient could bring it back: from there it takes twenty visits. A start with zeros is lifted to the floor.
 
 exp is computed as e^x = (e^(x/16))^16: eight terms of the series for x/16 and four squarings, exact to rounding for
 `|x|` ≤ 1. Unlike a call of the library's exp it runs in SIMD registers.
@@ -25,7 +25,7 @@ docs/learn/exponentiated-gradient.md.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,13 +33,16 @@ from numpy.typing import NDArray
 from nmf_scratch._jit import kernel
 from nmf_scratch.data.ratings import Ratings
 from nmf_scratch.factors import Factors
-from nmf_scratch.objective import Objective, Penalty
+from nmf_scratch.objective import Objective
 from nmf_scratch.solvers.base import Defaults, State
-from nmf_scratch.solvers.grid import Visits
-from nmf_scratch.solvers.stochastic import Stochastic, order_of, share, slopes
+from nmf_scratch.solvers.grid import LANES, Side, Visits
+from nmf_scratch.solvers.stochastic import Stochastic, order_of
 
 FLOOR = 1e-8
 """Smallest value of a factor entry."""
+
+SERIES = (1 / 16, *(1 / n for n in range(7, 0, -1)))
+"""What an exponent is divided by, and then the quotients of the terms of the exponential series, last term first."""
 
 
 @dataclass(frozen=True)
@@ -62,82 +65,91 @@ class ExponentiatedGradient(Stochastic):
         """Prepare as all do, and measure how large a typical entry is."""
         state = super().start(train, factors, objective, key=key, max_iter=max_iter)
         for side in ("W", "H"):
-            state[f"size_{side}"] = np.maximum(state[side].mean(axis=0), FLOOR, dtype=state[side].dtype)
+            sizes = np.maximum(state[side].mean(axis=0), FLOOR, dtype=state[side].dtype)
+            columns, n_padding = state[f"columns_{side}"], -state["n_latent"] % LANES
+            state[f"sizes_{side}"] = np.pad(sizes[: columns.n_latent], (0, n_padding), constant_values=np.inf)
+            state[f"bias_size_{side}"] = sizes[columns.free_bias]
         return state
 
-    def epoch(self, state: State) -> None:
-        """Visit every rating once, in a new random order."""
-        step = self.open_epoch(state)
-        squares = eg_epoch(
-            order_of(state),
-            state["W"],
-            state["H"],
-            (step / state["size_W"], step / state["size_H"]),
-            state["penalty_W"],
-            state["penalty_H"],
-            state["biases"],
-            step.dtype.type(FLOOR),
-        )
-        self.close_epoch(state, squares)
+    def sweep(self, state: State, step: Any) -> float:
+        """Visit every rating once."""
+        sides = state["side_W"], state["side_H"]
+        rates_W, rates_H = (Rates(step / state[f"sizes_{x}"], step / state[f"bias_size_{x}"]) for x in ("W", "H"))
+        floor, *series = map(step.dtype.type, (FLOOR, *SERIES))
+        return eg_sweep(order_of(state), *sides, rates_W, rates_H, state["biases"], floor, tuple(series))
+
+
+class Rates(NamedTuple):
+    """η / s_f of one side: of its padded latent columns, shape (width,), and of its bias."""
+
+    latent: NDArray[Any]
+    bias: Any
 
 
 @kernel
-def eg_epoch(
+def eg_sweep(
     visits: Visits,
-    W: NDArray[Any],
-    H: NDArray[Any],
-    rates: tuple[NDArray[Any], NDArray[Any]],
-    penalty_W: Penalty,
-    penalty_H: Penalty,
+    side_W: Side,
+    side_H: Side,
+    rates_W: Rates,
+    rates_H: Rates,
     biases: bool,
     floor: Any,
+    series: tuple[Any, ...],
 ) -> float:
-    """Visit the ratings one by one, update W and H in place; return the sum of the squared residuals.
+    """Visit the ratings one by one, update both sides in place; return the sum of the squared residuals.
 
     Parameters
     ----------
     visits : Visits
         The ratings and their order.
-    W, H : ndarray, shapes (n_users, K) and (n_items, K)
-    rates : pair of ndarray, shape (K,) each
-        η / s_f of both sides.
-    penalty_W, penalty_H : Penalty
+    side_W, side_H : Side
+        Their padding is lifted to the floor, where its products are too small to count.
+    rates_W, rates_H : Rates
     biases : bool
-        Whether the last two columns are bias columns, laid out as in `nmf_scratch.factors`.
+        Whether there are any.
     floor : float
-        In the dtype of the factors.
+    series : tuple of float
+        `FLOOR` and `SERIES` in the dtype of the factors: a literal would widen float32 to float64.
     """
     tiles, starts, users, items, values, weights = visits
-    rates_w, rates_h = rates
-    slope_w, slope_h = np.zeros_like(W[0]), np.zeros_like(H[0])
+    W, b, ridge_w, lasso_w, bias_ridge_w, level_w = side_W
+    H, c, ridge_h, lasso_h, bias_ridge_h, level_h = side_H
+    width = W.shape[1] // LANES * LANES
     squares = 0.0
     for tile in tiles:
-        for p in range(starts[tile], starts[tile + 1]):
-            u, i = users[p], items[p]
-            shares = share(penalty_W, u), share(penalty_H, i)
-            error = slopes(values[p], weights[p], W[u], H[i], *shares, biases, slope_w, slope_h)
-            squares += weights[p] * error * error
-            multiply(W[u], slope_w, rates_w, floor)
-            multiply(H[i], slope_h, rates_h, floor)
+        for p in range(np.uint64(starts[tile]), np.uint64(starts[tile + 1])):
+            u, i, weight = np.uint64(users[p]), np.uint64(items[p]), weights[p]
+            error = values[p]
+            for f in range(width):
+                error -= W[u, f] * H[i, f]  # (SGD.1)
+            if biases:
+                error -= b[u] + c[i]
+            squares += weight * error * error
+            for f in range(width):
+                w, h = W[u, f], H[i, f]
+                g_w = weight * (ridge_w[u] * w + lasso_w[u] - error * h)  # (SGD.2)
+                g_h = weight * (ridge_h[i] * h + lasso_h[i] - error * w)
+                W[u, f] = multiplied(w, -rates_W.latent[f] * g_w, floor, series)
+                H[i, f] = multiplied(h, -rates_H.latent[f] * g_h, floor, series)
+            if biases:
+                b[u] = multiplied(
+                    b[u], rates_W.bias * weight * (error - bias_ridge_w[u] * (b[u] - level_w)), floor, series
+                )
+                c[i] = multiplied(
+                    c[i], rates_H.bias * weight * (error - bias_ridge_h[i] * (c[i] - level_h)), floor, series
+                )
     return squares
 
 
 @kernel
-def multiply(w: NDArray[Any], slope: NDArray[Any], rates: NDArray[Any], floor: Any) -> None:
-    """Multiply a row by the exponential of its slope; a frozen column has slope zero and keeps its ones.
-
-    Parameters
-    ----------
-    w, slope, rates : ndarray, shape (K,)
-    floor : float
-    """
-    one = floor / floor  # in the dtype of the factors, as all numbers here
-    for f in range(len(w)):
-        x = min(max(-rates[f] * slope[f], -one), one)  # (EG.1)
-        y = x * (one / 16)
-        series = one
-        for n in range(7, 0, -1):  # 1 + y/1 (1 + y/2 (1 + y/3 (…)))
-            series = one + y * series / n
-        for _ in range(4):
-            series *= series
-        w[f] = max(w[f] * series, floor)  # (EG.2)
+def multiplied(w: Any, exponent: Any, floor: Any, series: tuple[Any, ...]) -> Any:
+    """Return an entry times an exponential, clipped and with a floor; all numbers in the dtype of the factors."""
+    one = floor / floor
+    y = min(max(exponent, -one), one) * series[0]  # (EG.1), divided by 16
+    power = one
+    for share in series[1:]:  # 1 + y/1 (1 + y/2 (1 + y/3 (…)))
+        power = one + y * share * power
+    for _ in range(4):
+        power *= power
+    return max(w * power, floor)  # (EG.2)

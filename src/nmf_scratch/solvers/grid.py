@@ -12,7 +12,14 @@ with a = p mod 2B, to
     group min(a, 2B − 1 − a)                                                                        (BLOCK.2)
 
 A block of several tiles is visited group of users by group of users: these rows stay in the cache while the groups of
-items change. Factors that fit the cache as a whole need no tiles, and get an order that is all new each epoch.
+items change. Factors that fit the cache as a whole need no tiles: their ratings are shuffled as a whole, once, and cut
+into some thousand pieces, which every epoch takes in a new order. (To draw a new order of all ratings, and to fetch
+them in it, costs as much as visiting them.)
+
+A visit is a few dozen instructions, and what it costs is how it finds its numbers. So an epoch works on copies of W and
+H that are laid out for it: rows that are visited together lie together, latent columns fill whole SIMD registers,
+biases stand apart, and what a visit carries of a row's penalty, 1/n_u of it, is divided beforehand. Copying them there
+and back costs as much as a visit or two per row.
 
 The grid follows the data and the parameters, never the machine: same seed, same bits anywhere.
 """
@@ -21,12 +28,15 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from nmf_scratch._jit import kernel, read_only
-from nmf_scratch.data.ratings import Ratings, ones, spaced, weights_at
-from nmf_scratch.factors import Factors
+from nmf_scratch._jit import kernel, parallel_kernel, read_only
+from nmf_scratch.data.ratings import Ratings, ones, spaced
+from nmf_scratch.factors import NO_COLUMN, Columns, Factors
+from nmf_scratch.objective import Penalty
+from nmf_scratch.solvers.base import State
 
 Triples = tuple[NDArray[Any], NDArray[Any], NDArray[Any]]
 
@@ -57,6 +67,12 @@ CACHE_BYTES = 2**20
 
 TILE_BYTES = 2**17
 """Size of the users' rows, and of the items' rows, of one tile: two of them leave room in any current L2 cache."""
+
+N_PIECES = 4096
+"""Pieces of a single tile, whose order is new in each epoch: one rating each, if there are no more ratings."""
+
+LANES = 16
+"""Rows are padded with zeros to a multiple of this: float32 numbers in a cache line, and in a 512-bit register."""
 
 
 class Grid(NamedTuple):
@@ -154,15 +170,89 @@ def tour(grid: Grid, blocks: NDArray[np.int64], rng: np.random.Generator) -> NDA
     return tiles.reshape(*blocks.shape, n_users * n_items)
 
 
+def in_pieces(grid: Grid) -> Grid:
+    """Cut a single tile into pieces that are tiles of their own, and leave any other grid as it is."""
+    n_ratings = int(grid.starts[-1])
+    if len(grid.starts) > 2:
+        return grid
+    n_pieces = max(1, min(N_PIECES, n_ratings))
+    starts = np.arange(n_pieces + 1) * n_ratings // n_pieces
+    return grid._replace(tiles=(1, n_pieces), starts=starts)
+
+
 def visits(grid: Grid, rng: np.random.Generator) -> Visits:
     """Return the visits of an epoch, for a grid of one block."""
-    if len(grid.starts) == 2:
-        order = rng.permutation(len(grid.triples[0]))
-        users, items, values = (column[order] for column in grid.triples)
-        weights = weights_at(grid.weights, order)
-        weights = weights if weights.strides == (0,) else spaced(weights, values.dtype)
-        return Visits(np.zeros(1, np.int64), grid.starts, users, items, values, read_only(weights))
     return Visits(tour(grid, np.zeros(1, np.int64), rng)[0], grid.starts, *grid.triples, read_only(grid.weights))
+
+
+class Side(NamedTuple):
+    """One side of the factors as an epoch works on it, its rows in grid order.
+
+    Attributes
+    ----------
+    latent : ndarray, shape (n_rows, width)
+        Latent columns, padded with zeros to a multiple of `LANES`.
+    bias : ndarray, shape (n_rows,)
+        The free bias, or zeros.
+    ridge, lasso : ndarray, shape (n_rows,)
+        What one visit carries of a row's penalty on its latent columns: λ_u (1−ρ)/n_u and λ_u ρ/n_u.
+    bias_ridge : ndarray, shape (n_rows,)
+        What one visit carries of the penalty on its bias.
+    bias_level : float
+        What biases are pulled to, in the dtype of the factors.
+    """
+
+    latent: NDArray[Any]
+    bias: NDArray[Any]
+    ridge: NDArray[Any]
+    lasso: NDArray[Any]
+    bias_ridge: NDArray[Any]
+    bias_level: Any
+
+
+def lay_out(state: State, factors: Factors, penalties: tuple[Penalty, Penalty]) -> State:
+    """Add to a state both sides in grid order, and make its ratings speak of places there."""
+    grid = state["grid"]
+    both = (factors.W, factors.H), grid.triples[:2], (grid.rows_W, grid.rows_H), factors.columns, penalties
+    for side, X, ids, rows, columns, penalty in zip("WH", *both, strict=True):
+        places = np.empty(len(X), ids.dtype)
+        places[rows] = np.arange(len(X), dtype=ids.dtype)
+        np.take(places, ids, out=ids, mode="clip")  # in place; the mode only says that codes need no check
+        state[side], state[f"rows_{side}"], state[f"columns_{side}"] = X, rows, columns
+        state[f"side_{side}"] = side_of(len(X), columns.n_latent, penalty, rows)
+    return state
+
+
+def side_of(n_rows: int, n_latent: int, penalty: Penalty, rows: NDArray[np.int64]) -> Side:
+    """Return an empty side, with what one visit of each row carries of its penalty."""
+    counts = penalty.counts[rows]
+    share = np.divide(1, counts, out=np.zeros_like(counts), where=counts > 0)
+    parts = share * penalty.ridge[rows], share * penalty.lasso[rows], share * penalty.bias_ridge
+    return Side(padded(n_rows, n_latent, counts.dtype), np.zeros_like(counts), *parts, penalty.bias_level)
+
+
+def padded(n_rows: int, n_columns: int, dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Return an empty matrix whose rows begin with a cache line, with columns for whole registers."""
+    width = -(-n_columns // LANES) * LANES
+    n_bytes = n_rows * width * dtype.itemsize
+    buffer = np.empty(n_bytes + 64, np.uint8)
+    first = -buffer.ctypes.data % 64
+    matrix: NDArray[Any] = buffer[first : first + n_bytes].view(dtype).reshape(n_rows, width)
+    return matrix
+
+
+def copy_in(state: State) -> None:
+    """Copy W and H, as they are now, to where the epoch works on them."""
+    for side in ("W", "H"):
+        latent, bias, *_ = state[f"side_{side}"]
+        gather_rows(state[side], state[f"rows_{side}"], state[f"columns_{side}"], latent, bias)
+
+
+def copy_out(state: State) -> None:
+    """Copy what the epoch made of W and H back."""
+    for side in ("W", "H"):
+        latent, bias, *_ = state[f"side_{side}"]
+        scatter_rows(state[side], state[f"rows_{side}"], state[f"columns_{side}"], latent, bias)
 
 
 @kernel
@@ -204,3 +294,31 @@ def into_tiles(
         tile_values[place[tile]] = values[p]
         place[tile] += 1
     return starts, tile_users, tile_items, tile_values
+
+
+@parallel_kernel
+def gather_rows(
+    X: NDArray[Any], rows: NDArray[np.int64], columns: Columns, latent: NDArray[Any], bias: NDArray[Any]
+) -> None:
+    """Copy rows of X, in the given order, into the layout of `Side`."""
+    for place in numba.prange(len(rows)):
+        x, y = X[rows[place]], latent[place]
+        for f in range(columns.n_latent):
+            y[f] = x[f]
+        for f in range(columns.n_latent, len(y)):
+            y[f] = 0  # afresh: a run that diverged leaves NaN even here
+        if columns.free_bias != NO_COLUMN:
+            bias[place] = x[columns.free_bias]
+
+
+@parallel_kernel
+def scatter_rows(
+    X: NDArray[Any], rows: NDArray[np.int64], columns: Columns, latent: NDArray[Any], bias: NDArray[Any]
+) -> None:
+    """Copy rows from the layout of a `Side` back to where they are in X."""
+    for place in numba.prange(len(rows)):
+        x, y = X[rows[place]], latent[place]
+        for f in range(columns.n_latent):
+            x[f] = y[f]
+        if columns.free_bias != NO_COLUMN:
+            x[columns.free_bias] = bias[place]

@@ -1,4 +1,4 @@
-r"""What the stochastic solvers share: step sizes, the state they start from, and the slopes of one rating.
+r"""What the stochastic solvers share: step sizes, the frame of an epoch, and the gradient of one rating.
 
 Each goes through the ratings in a random order, that of `nmf_scratch.solvers.grid`, and moves two rows per visit. The
 step η follows a schedule: with T = `max_iter` and epochs t = 0 … T−1,
@@ -23,20 +23,26 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nmf_scratch._check import check_choice, check_number
-from nmf_scratch._jit import kernel
 from nmf_scratch._random import SHUFFLE, generator
 from nmf_scratch.data.ratings import Ratings
 from nmf_scratch.factors import Factors
-from nmf_scratch.objective import Objective, Penalty
+from nmf_scratch.objective import Objective
 from nmf_scratch.solvers.base import State
-from nmf_scratch.solvers.grid import Grid, Visits, into_grid, shuffle_tiles, visits
+from nmf_scratch.solvers.grid import (
+    Grid,
+    Visits,
+    copy_in,
+    copy_out,
+    in_pieces,
+    into_grid,
+    lay_out,
+    shuffle_tiles,
+    visits,
+)
 
 SCHEDULES = ("bold-driver", "constant", "cosine", "inverse-time")
-
-Share = tuple[Any, Any, Any, Any]
 
 
 @dataclass(frozen=True)
@@ -79,15 +85,10 @@ class Stochastic:
         return self.step
 
     def start(self, train: Ratings, factors: Factors, objective: Objective, *, key: int, max_iter: int) -> State:
-        """Prepare the ratings in grid order, and the penalties."""
-        penalty_W, penalty_H = objective.penalties(train, factors)
-        grid = self.grid(train, factors, generator(key, SHUFFLE, max_iter))
-        return {
-            "W": factors.W,
-            "H": factors.H,
-            "grid": grid,
-            "penalty_W": penalty_W,
-            "penalty_H": penalty_H,
+        """Prepare the ratings in grid order, and the layout that epochs work on."""
+        state = {
+            "grid": self.grid(train, factors, generator(key, SHUFFLE, max_iter)),
+            "n_latent": factors.columns[0].n_latent,
             "biases": factors.biases,
             "key": key,
             "epoch": 0,
@@ -96,13 +97,25 @@ class Stochastic:
             "step_scale": 1.0,
             "bold": 1.0,
         }
+        return lay_out(state, factors, objective.penalties(train, factors))
 
     def grid(self, train: Ratings, factors: Factors, rng: np.random.Generator) -> Grid:
         """Sort the ratings for serial visits: one block."""
         grid = into_grid(train, factors, 1)
-        if len(grid.starts) > 2:  # a single tile is shuffled anew in every epoch
-            shuffle_tiles(grid, rng)
-        return grid
+        shuffle_tiles(grid, rng)
+        return in_pieces(grid)
+
+    def epoch(self, state: State) -> None:
+        """Visit every rating once, in a new random order."""
+        step = self.open_epoch(state)
+        copy_in(state)
+        squares = self.sweep(state, step)
+        copy_out(state)
+        self.close_epoch(state, squares)
+
+    def sweep(self, state: State, step: Any) -> float:
+        """Visit every rating, update both sides of the layout, and return the sum of the squared residuals."""
+        raise NotImplementedError
 
     def forget(self, state: State) -> None:
         """Start the memory of the solver afresh: at first, and after training went back."""
@@ -126,62 +139,3 @@ class Stochastic:
 def order_of(state: State) -> Visits:
     """Return the visits of the epoch to come, a function of the key and the epoch."""
     return visits(state["grid"], generator(state["key"], SHUFFLE, state["epoch"]))
-
-
-@kernel
-def share(penalty: Penalty, row: int) -> Share:
-    """Return what one visit carries of the penalty of a row: 1/n of (ridge, lasso, bias ridge, pull to its level)."""
-    n = penalty.counts[row]
-    bias = penalty.bias_ridge / n
-    return (
-        penalty.ridge[row] / n,
-        penalty.lasso[row] / n,
-        bias,
-        bias * penalty.bias_level,
-    )
-
-
-@kernel
-def slopes(
-    rating: Any,
-    weight: Any,
-    w: NDArray[Any],
-    h: NDArray[Any],
-    share_w: Share,
-    share_h: Share,
-    biases: bool,
-    g_w: NDArray[Any],
-    g_h: NDArray[Any],
-) -> Any:
-    """Write the slope of one rating's term along both rows; return its residual.
-
-    Solvers that do more with a slope than subtract it start from here; `sgd` has the same lines fused with its step.
-
-    Parameters
-    ----------
-    rating, weight : float
-        r_ui, and how often it counts, in the dtype of the factors, as all numbers here.
-    w, h : ndarray, shape (K,)
-        The user's and the item's row.
-    share_w, share_h : tuple of float
-        What a visit carries of the penalties, see `share`.
-    biases : bool
-        Whether the last two columns are bias columns.
-    g_w, g_h : ndarray, shape (K,)
-        Overwritten with the slopes. Frozen columns are never written: they must come in as zero.
-    """
-    k = len(w) - 2 * biases
-    ridge_w, lasso_w, bias_w, pull_w = share_w
-    ridge_h, lasso_h, bias_h, pull_h = share_h
-    error = rating
-    for f in range(k):
-        error -= w[f] * h[f]  # (SGD.1)
-    if biases:
-        error -= w[k] + h[k + 1]
-    for f in range(k):
-        g_w[f] = weight * (ridge_w * w[f] + lasso_w - error * h[f])  # (SGD.2)
-        g_h[f] = weight * (ridge_h * h[f] + lasso_h - error * w[f])
-    if biases:
-        g_w[k] = weight * (bias_w * w[k] - pull_w - error)
-        g_h[k + 1] = weight * (bias_h * h[k + 1] - pull_h - error)
-    return error
