@@ -12,11 +12,19 @@ where it has many (no ridge, and fewer ratings than factors), the same ratings a
 Other divergences have no closed form. There, `SWEEPS` multiplicative updates (MU.4) of the row start from the average
 of the rows there are; for 1 ≤ β < 2 the problem is convex, so that where they end does not depend on it.
 
+A row that a stochastic solver hardly visits is in the same position: after sixty epochs an item with two ratings was
+moved 120 times, and still holds much of its random start. So such fits end by solving the rows with fewer than
+`exact_below` ratings, first the items', then the users':
+
+    h_i ← argmin over h ≥ 0 of  Σ_u ½ (r_ui − w_u · h)² + Σ_f λ_if φ_f(h_f)      for n_i < exact_below,    w_u likewise
+                                                                                                        (FOLD.1)
+
 Cost: O(n_new · K² + K³) per row, some microseconds; O(n_items · K) once per model.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -169,54 +177,47 @@ def take_rows(view: Compressed, rows: NDArray[Any]) -> Compressed:
     return Compressed(indptr, view.indices[positions], view.values[positions], weights)
 
 
+def rows_below(ratings: Ratings, threshold: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return the rows of users and of items with at least one rating and fewer than `threshold`."""
+    counts = ratings.user_counts, ratings.item_counts
+    users, items = (np.flatnonzero((n > 0) & (n < threshold)) for n in counts)
+    return users, items
+
+
 def with_best_rows(
-    factors: Factors, ratings: Ratings, objective: Objective, *, n_threads: int | None = None
+    factors: Factors,
+    ratings: Ratings,
+    objective: Objective,
+    rows: tuple[NDArray[Any], NDArray[Any]],
+    *,
+    sides: Sequence[int] = (1, 0),
+    n_threads: int | None = None,
 ) -> Factors:
-    """Return factors whose user rows are the best for these item rows: an exact half-step.
+    """Return factors in which some rows are the best for the other side's rows, one side after the other.
 
     Parameters
     ----------
     factors : Factors
-        For ratings scaled to a mean of 1.
+        For ratings scaled to a mean of 1; they stay as they are.
     ratings : Ratings
         Those scaled ratings.
     objective : Objective
-        With squared error.
-    n_threads : int, optional
-        Never changes the result.
-    """
-    rated = ratings.user_counts > 0  # a user without ratings keeps the row it has
-    rows = RowSolver(factors, objective, 0).solve(ratings.by_user, n_threads=n_threads)
-    return Factors(np.where(rated[:, None], rows, factors.W), factors.H, factors.biases)
-
-
-def refined(
-    factors: Factors,
-    ratings: Ratings,
-    objective: Objective,
-    touched: tuple[NDArray[Any], NDArray[Any]],
-    *,
-    rounds: int,
-    n_threads: int | None = None,
-) -> Factors:
-    """Return factors in which some rows were solved again, users and items in turns, users last.
-
-    Parameters
-    ----------
-    factors, ratings, objective
-        The problem, scaled to a mean of 1, and where to start; all other rows stay as they are.
-    touched : (ndarray of int, ndarray of int)
-        Rows of users and of items with new ratings.
-    rounds : int
-        Times that the items are solved; the users are solved once more.
+        The problem.
+    rows : (ndarray of int, ndarray of int)
+        Which rows of users and of items to solve; all others are kept.
+    sides : sequence of {0, 1}
+        In which order: 0 the users, 1 the items. The side that comes last ends at its minimum, equation (FOLD.1).
     n_threads : int, optional
         Never changes the result.
     """
     factors = factors.copy()
-    views = take_rows(ratings.by_user, touched[0]), take_rows(ratings.by_item, touched[1])
-    for side in (*(0, 1) * rounds, 0):
-        rows = RowSolver(factors, objective, side).solve(views[side], n_threads=n_threads)
-        (factors.W, factors.H)[side][touched[side]] = rows
+    views = [
+        view if len(chosen) == len(view.indptr) - 1 else take_rows(view, chosen)
+        for view, chosen in zip((ratings.by_user, ratings.by_item), rows, strict=True)
+    ]
+    for side in sides:
+        best = RowSolver(factors, objective, side).solve(views[side], n_threads=n_threads)
+        (factors.W, factors.H)[side][rows[side]] = best  # (FOLD.1)
     return factors
 
 

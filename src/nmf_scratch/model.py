@@ -27,12 +27,12 @@ from nmf_scratch.data.pairs import encode, item_table
 from nmf_scratch.data.ratings import Ratings
 from nmf_scratch.factors import Factors
 from nmf_scratch.fitted import UNKNOWN_POLICIES
-from nmf_scratch.folding import with_best_rows
+from nmf_scratch.folding import rows_below, with_best_rows
 from nmf_scratch.initialisers import INITIALISERS, own_start
 from nmf_scratch.objective import Objective
 from nmf_scratch.reading import ReadableModel
 from nmf_scratch.solvers import SOLVERS, Solver
-from nmf_scratch.training import Callback, FitResult, Monitor, Stopping, fit_factors
+from nmf_scratch.training import Callback, FitResult, Monitor, Stopping, ended, fit_factors
 from nmf_scratch.updating import Strength
 
 MAX_COMPONENTS = 10_000
@@ -75,11 +75,16 @@ class NMF(ReadableModel):
         Solver time after which no further epoch is started.
     early_stopping : bool
         Hold out a part of the ratings, stop when their error no longer falls, and keep the best factors as they are.
-        (Without it, a deterministic solver with squared error ends with an exact half-step for the users' rows.)
+        (Without it, a fit with squared error ends by solving rows exactly: a deterministic solver those of all users,
+        a stochastic one those with few ratings.)
     validation_fraction : float
         Size of that part, between 0 and 1.
     patience : int
         Epochs without improvement before stopping.
+    exact_below : int
+        A stochastic solver with squared error ends by solving the rows of items, then of users, with fewer ratings
+        than this exactly, equation (FOLD.1): it visits them too rarely for them to arrive. 0 leaves them as they are;
+        with `early_stopping` or another loss they always are.
     rating_scale : "infer" or (float, float)
         Range that predictions are clipped to; inferred from the training ratings by default.
     unknown : {"bias", "mean", "raise"}
@@ -147,6 +152,7 @@ class NMF(ReadableModel):
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
         patience: int = 5,
+        exact_below: int = 0,
         rating_scale: str | tuple[float, float] = "infer",
         unknown: str = "bias",
         dtype: str = "float32",
@@ -171,6 +177,7 @@ class NMF(ReadableModel):
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
         self.patience = patience
+        self.exact_below = exact_below
         self.rating_scale = rating_scale
         self.unknown = unknown
         self.dtype = dtype
@@ -240,6 +247,7 @@ class NMF(ReadableModel):
         """Validate the parameters and resolve "auto"."""
         check_number("n_components", self.n_components, minimum=1, maximum=MAX_COMPONENTS, integer=True)
         check_number("validation_fraction", self.validation_fraction, minimum=0.0, maximum=0.5, exclusive=True)
+        check_number("exact_below", self.exact_below, minimum=0, integer=True)
         check_choice("unknown", self.unknown, UNKNOWN_POLICIES)
         check_choice("dtype", self.dtype, ("float32", "float64"))
         if isinstance(self.init, str):
@@ -281,11 +289,28 @@ class NMF(ReadableModel):
                 train, start, solver, objective, stopping,
                 valid=valid, monitor=monitor, key=self.key_, n_threads=self.n_threads, checkpoint=checkpoint,
             )  # fmt: skip
-        # A last exact half-step makes a user's row what their ratings say, as `fold_in` would have it. It cannot raise
-        # the objective of a solver that descends. Rows that were stopped early are not meant to be minima.
-        if solver.stochastic or valid is not None or objective.loss != 2:
+        # Rows that were stopped early are not meant to be minima, and other losses have none in closed form.
+        if valid is not None or objective.loss != 2 or result.stop_reason == "diverged":
             return result
-        return result._replace(factors=with_best_rows(result.factors, scaled, objective, n_threads=self.n_threads))
+        return self._ended(result, solver, scaled, objective)
+
+    def _ended(self, result: FitResult, solver: Solver, ratings: Ratings, objective: Objective) -> FitResult:
+        """Solve rows exactly at the end: those that a stochastic solver hardly visits, or every user's.
+
+        The latter cannot raise the objective of a solver that descends, and makes a user's row what their ratings say,
+        as `fold_in` would have it.
+        """
+        users, items = rows_below(ratings, self.exact_below if solver.stochastic else len(ratings) + 1)
+        if not solver.stochastic:
+            items = items[:0]
+        if not len(users) + len(items):
+            return result
+        said = f"the rows of {len(items):,} items and {len(users):,} users were solved exactly"
+
+        def step(factors: Factors) -> Factors:
+            return with_best_rows(factors, ratings, objective, (users, items), n_threads=self.n_threads)
+
+        return ended(result, step, ratings, objective, self._unit, said)
 
     def _start(self, train: Ratings) -> Factors:
         """Return the first factors: drawn or computed by name, or the caller's own."""

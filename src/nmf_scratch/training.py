@@ -180,6 +180,38 @@ def fit_factors(
         return run.result(_train(run, solver, stopping, key))
 
 
+def ended(
+    result: FitResult, step: Callable[[Factors], Factors], train: Ratings, objective: Objective, unit: float, said: str
+) -> FitResult:
+    """Let a last step change the factors of a result.
+
+    Parameters
+    ----------
+    result : FitResult
+    step : callable
+        From factors to factors; its time is solver time.
+    train, objective, unit
+        What was fitted, as in `fit_factors` and `Monitor`.
+    said : str
+        What the step does, for the events of the history.
+
+    Returns
+    -------
+    FitResult
+        Its last record describes the factors as they are after the step.
+    """
+    started = time.perf_counter()
+    factors = step(result.factors)
+    *before, last = result.history.records
+    seconds = last.seconds + time.perf_counter() - started
+    value, squares = objective.value_and_squares(train, factors)
+    train_rmse = unit * float(np.sqrt(squares / train.total_weight))
+    kkt = last.kkt if np.isnan(last.kkt) else objective.kkt_residual(train, factors)
+    record = EpochRecord(last.epoch, seconds, value, train_rmse, last.valid_rmse, kkt)
+    history = TrainingHistory([*before, record], [*result.history.events, f"epoch {last.epoch}: {said}"])
+    return FitResult(factors, history, result.stop_reason)
+
+
 def _train(run: _Run, solver: Solver, stopping: Stopping, key: int) -> str:
     """Run to the end, or go on if the run was kept; return why it ended."""
     saved = run.keeper and run.keeper.saved

@@ -21,7 +21,7 @@ from nmf_scratch.data.pairs import UNKNOWN, PairEncoder, columns_of, encode, ite
 from nmf_scratch.data.ratings import Compressed, Ratings, ones
 from nmf_scratch.factors import BIAS_LEVEL, Factors
 from nmf_scratch.fitted import as_column
-from nmf_scratch.folding import FoldedUser, RowSolver, refined
+from nmf_scratch.folding import FoldedUser, RowSolver, with_best_rows
 from nmf_scratch.listing import ListingModel
 from nmf_scratch.objective import Objective
 
@@ -100,9 +100,9 @@ class UpdatableModel(ListingModel):
 
     def _refine(self, factors: Factors, users: NDArray[Any], items: NDArray[Any]) -> None:
         """Solve the rows of these users and items again."""
-        better = refined(
+        better = with_best_rows(
             factors.in_unit(1 / self._unit), self._scaled(self._ratings), self._objective(),
-            (np.unique(users), np.unique(items)), rounds=ROUNDS, n_threads=self.n_threads,
+            (np.unique(users), np.unique(items)), sides=(*(0, 1) * ROUNDS, 0), n_threads=self.n_threads,
         ).in_unit(self._unit)  # fmt: skip
         for X, solved, touched in ((factors.W, better.W, users), (factors.H, better.H, items)):
             X[touched] = solved[touched]  # all other rows keep their bits

@@ -35,3 +35,15 @@ def test_an_unwritable_folder_is_one_line(cli, shop, tmp_path):
     done = cli("compare", "mu", "-d", shop, "-k", 2, "--folds", 2, "--max-iter", 1, "-o", tmp_path / "file" / "out")
     assert done.code == 2
     assert "error: cannot write to --output" in done.err
+
+
+def test_the_growth_of_the_penalty_and_the_lasso_change_the_problem(cli, shop, tmp_path):
+    quick = ("compare", "als", "-d", shop, "-k", 2, "--folds", 2, "--max-iter", 2, "--json")
+    objectives = []
+    for options in ((), ("--weighting", "0.5"), ("--l1-ratio", "0.5")):
+        content = json.loads(cli(*quick, *options, "-o", tmp_path / str(len(objectives))).out)
+        objectives.append(content["solvers"][0]["objective"])
+    assert len(set(objectives)) == 3
+    refused = cli(*quick, "--weighting", "half", "-o", tmp_path / "refused")
+    assert (refused.code, (tmp_path / "refused").exists()) == (2, False)
+    assert refused.err.startswith("error: weighting='half' is unknown")

@@ -122,6 +122,18 @@ def test_spaces_as_typed():
     assert space["alpha"] == [0.01, 0.03]
     assert space["alpha_bias"] == [8.0]
     assert "alpha_bias" not in make_space({**typed, "alpha_bias": None})
+    assert make_space({"weighting": "count,0.5", "l1_ratio": "0,0.5"})["weighting"] == ["count", 0.5]
+
+
+def test_the_growth_of_the_penalty_and_the_lasso_are_searched(cli, shop, tmp_path):
+    quick = ("-s", "als", "-k", "2", "--alpha", "0.1", "--loss", "2", "--inner-folds", 2, "--grid")
+    done = cli("tune", "-d", shop, *quick, "--weighting", "plain,0.5", "--l1-ratio", "0,0.5", "-o", tmp_path, "--json")
+    content = json.loads(done.out)
+    tried = {(str(trial["weighting"]), trial["l1_ratio"]) for trial in content["trials"]}
+    assert tried == {("plain", 0.0), ("plain", 0.5), ("0.5", 0.0), ("0.5", 0.5)}
+    best = content["best"]
+    assert f"--weighting {best['weighting']} --l1-ratio {best['l1_ratio']}" in content["command"]
+    assert cli("tune", "-d", shop, *quick, "--weighting", "half", "-o", tmp_path / "other").code == 2
 
 
 def test_commands_are_quoted_and_leave_defaults_out():

@@ -19,9 +19,12 @@ from nmf_scratch.cli._common import (
     FoldsOption,
     ItemsOption,
     JsonOption,
+    L1RatioOption,
     RankOption,
     SeedOption,
     SeparatorOption,
+    WeightingOption,
+    as_weighting,
     check_folds,
     describe_line,
     make_splitter,
@@ -63,6 +66,8 @@ def compare(
     seed: SeedOption = 0,
     alpha: Annotated[float, typer.Option(help="Penalty on the factors, the same for all.")] = 0.025,
     alpha_bias: Annotated[float, typer.Option(help="Penalty on the biases, the same for all.")] = 8.0,
+    weighting: WeightingOption = "count",
+    l1_ratio: L1RatioOption = 0.0,
     max_iter: Annotated[int, typer.Option(help="Epochs of every solver.")] = 60,
     seeds: Annotated[int, typer.Option(help="Starts for each fold.")] = 1,
     columns: ColumnsOption = None,
@@ -89,6 +94,10 @@ def compare(
         check_number(option, number, minimum=1, integer=True)
     check_number("--seed", seed, minimum=0, integer=True)
     check_folds(folds)
+    objective = replace(
+        PROBLEM, alpha=(alpha, alpha), alpha_bias=(alpha_bias, alpha_bias),
+        weighting=as_weighting(weighting), l1_ratio=l1_ratio,
+    )  # fmt: skip
     make_folder(output)
     data = read_dataset(
         dataset, data_dir=data_dir, columns=columns, separator=separator, encoding=encoding, items=items
@@ -98,7 +107,7 @@ def compare(
     table = _run(
         data, splitter, solvers=names, n_components=n_components, max_iter=max_iter,
         random_state=range(seed, seed + seeds),
-        objective=replace(PROBLEM, alpha=(alpha, alpha), alpha_bias=(alpha_bias, alpha_bias)),
+        objective=objective,
     )  # fmt: skip
     bar = float(cross_validate(BiasModel(), data, cv=splitter)["rmse"].mean())
     _keep(output, table, {"dataset": data.name, "sha256": data_hash(data), "folds": folds, "bias_model_rmse": bar})

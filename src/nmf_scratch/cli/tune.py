@@ -32,6 +32,7 @@ from nmf_scratch.cli._common import (
     JsonOption,
     SeedOption,
     SeparatorOption,
+    as_weighting,
     describe_line,
     make_splitter,
     new_table,
@@ -68,6 +69,10 @@ def tune(
     alpha_bias: Annotated[
         str | None, typer.Option(help="Penalties on the biases, likewise.", show_default="each solver's own")
     ] = None,
+    weighting: Annotated[
+        str | None, typer.Option(help="Growths of the penalty: count,plain,0.5.", show_default="count")
+    ] = None,
+    l1_ratio: Annotated[str | None, typer.Option(help="Shares of lasso: 0,0.5.", show_default="0")] = None,
     loss: Annotated[str | None, typer.Option(help="Values of β, as in 2,1.", show_default="2,1")] = None,
     candidates: Annotated[int, typer.Option(help="How many random candidates.")] = 27,
     grid: Annotated[bool, typer.Option("--grid", help="Try all combinations instead; every option a list.")] = False,
@@ -84,7 +89,8 @@ def tune(
     as_json: JsonOption = False,
 ) -> None:
     """Search over solver, rank, penalties and loss; print the command that trains the winner."""
-    typed = {"solver": solver, "n_components": n_components, "alpha": alpha, "alpha_bias": alpha_bias, "loss": loss}
+    typed = {"solver": solver, "n_components": n_components, "alpha": alpha, "alpha_bias": alpha_bias}
+    typed |= {"weighting": weighting, "l1_ratio": l1_ratio, "loss": loss}
     space = make_space(typed, ranges=not grid)
     for option, number, minimum in (("--candidates", candidates, 1), ("--inner-folds", inner_folds, 2)):
         check_number(option, number, minimum=minimum, integer=True)
@@ -134,7 +140,8 @@ def make_space(typed: dict[str, str | None], *, ranges: bool = True) -> dict[str
 
 
 def _values(name: str, text: str) -> Any:
-    read: Callable[[str], Any] = {"solver": str, "n_components": int}.get(name, float)
+    readers: dict[str, Callable[[str], Any]] = {"solver": str, "n_components": int, "weighting": as_weighting}
+    read = readers.get(name, float)
     parts = [part.strip() for part in text.split("," if name == "solver" or ":" not in text else ":")]
     try:
         values = [read(part) for part in parts]
