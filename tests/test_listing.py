@@ -4,6 +4,7 @@ import pytest
 
 from nmf_scratch import NMF, InputError
 from nmf_scratch.data.dataset import Dataset
+from nmf_scratch.similarity import SUPPORT
 
 RNG = np.random.default_rng(0)
 CODES = RNG.permutation(30 * 40)[:500]
@@ -48,7 +49,7 @@ class TestWishes:
     def test_nothing_to_list_is_an_empty_table(self, model, candidates):
         for user in ("u03", "nobody"):
             table = model.recommend(user, candidates=candidates, diversity=0.5)
-            assert list(table.columns) == ["item", "score", "title"]
+            assert list(table.columns) == ["item", "title", "score", "stars", "n_ratings"]
             assert table.empty
 
     @pytest.mark.parametrize(
@@ -69,6 +70,26 @@ def likeness(model, items):
     rows = model.H_[np.searchsorted(model.item_ids_, items)]
     rows = rows / np.linalg.norm(rows, axis=1, keepdims=True)
     return (rows @ rows.T)[np.triu_indices(len(rows), 1)].mean()
+
+
+class TestWhatIsShown:
+    def test_stars_are_the_score_on_the_scale_and_ratings_are_counted(self):
+        model = NMF(4, solver="als", random_state=0, rating_scale=(0.5, 5.0)).fit(FRAME)
+        table = model.recommend(list(model.user_ids_), n=40, exclude_seen=False)
+        np.testing.assert_array_equal(table["stars"], table["score"].clip(0.5, 5.0))
+        assert (table["score"] > 5).any()
+        np.testing.assert_allclose(table["stars"], model.predict(table[["user", "item"]]), rtol=1e-5)
+        counts = FRAME["item"].value_counts()
+        assert table["n_ratings"].tolist() == counts[table["item"]].tolist()
+
+    def test_items_with_too_few_ratings_can_be_left_out(self, model):
+        whole = model.recommend(["u03", "nobody"], n=40)
+        table = model.recommend(["u03", "nobody"], n=40, min_ratings=13)
+        expected = whole[whole["n_ratings"] >= 13].reset_index(drop=True)
+        pd.testing.assert_frame_equal(table, expected)
+        assert 0 < len(table) < len(whole)
+        with pytest.raises(InputError, match="min_ratings must be an integer >= 0, got -1"):
+            model.recommend("u03", min_ratings=-1)
 
 
 class TestDiversity:
@@ -92,24 +113,26 @@ class TestDiversity:
 class TestSimilar:
     def test_items_by_cosine_without_the_item_itself(self, model):
         table = model.similar_items(107, n=100)
-        assert list(table.columns) == ["item", "similarity", "title"]
+        assert list(table.columns) == ["item", "title", "similarity", "n_ratings"]
         assert sorted(table["item"]) == sorted(set(model.item_ids_) - {107})
         unit = model.H_ / np.linalg.norm(model.H_, axis=1, keepdims=True)
         codes = np.searchsorted(model.item_ids_, table["item"])
-        np.testing.assert_allclose(
-            table["similarity"], unit[codes] @ unit[np.searchsorted(model.item_ids_, 107)], rtol=1e-5
-        )
+        counts = FRAME["item"].value_counts()[table["item"]].to_numpy()
+        np.testing.assert_array_equal(table["n_ratings"], counts)
+        cosines = unit[codes] @ unit[np.searchsorted(model.item_ids_, 107)]
+        np.testing.assert_allclose(table["similarity"], counts / (counts + SUPPORT) * cosines, rtol=1e-5)
         assert table["similarity"].is_monotonic_decreasing
         assert table["title"].tolist() == [f"Film {item - 100}" for item in table["item"]]
 
     def test_users_and_the_folded_in(self, model):
         table = model.similar_users("u03", n=4)
-        assert list(table.columns) == ["user", "similarity"]
+        assert list(table.columns) == ["user", "similarity", "n_ratings"]
         assert "u03" not in set(table["user"])
         folded = model.fold_in(FRAME[FRAME["user"] == "u03"][["item", "rating"]])
         alike = model.similar_users(folded, n=5)
-        assert alike["user"].tolist() == ["u03", *table["user"]]
-        assert alike["similarity"].iloc[0] == pytest.approx(1, abs=1e-6)
+        assert [user for user in alike["user"] if user != "u03"] == table["user"].tolist()
+        twin = alike.set_index("user").loc["u03"]
+        assert twin["similarity"] == pytest.approx(twin["n_ratings"] / (twin["n_ratings"] + SUPPORT), abs=1e-6)
 
     def test_the_unknown_has_no_likeness(self, model):
         with pytest.raises(InputError, match="item 9999 was not seen in training"):

@@ -189,7 +189,7 @@ class TestUnknown:
 class TestRecommend:
     def test_best_unseen_items_first(self, model):
         table = model.recommend("u07", n=5)
-        assert list(table.columns) == ["item", "score"]
+        assert list(table.columns) == ["item", "score", "stars", "n_ratings"]
         seen = set(FRAME.loc[FRAME["user"] == "u07", "item"])
         assert not seen & set(table["item"])
         unseen = [item for item in model.item_ids_ if item not in seen]
@@ -205,11 +205,11 @@ class TestRecommend:
 
     def test_many_users_get_a_user_column(self, model):
         table = model.recommend(["u07", "stranger", "u01"], n=3)
-        assert list(table.columns) == ["user", "item", "score"]
+        assert list(table.columns) == ["user", "item", "score", "stars", "n_ratings"]
         assert table["user"].tolist() == ["u07"] * 3 + ["stranger"] * 3 + ["u01"] * 3
         single = model.recommend("u01", n=3)
         np.testing.assert_array_equal(table[table["user"] == "u01"]["item"], single["item"])
-        assert list(model.recommend([], n=3).columns) == ["user", "item", "score"]
+        assert list(model.recommend([], n=3).columns) == ["user", "item", "score", "stars", "n_ratings"]
 
     def test_a_stranger_gets_the_most_rated_items(self, model):
         counts = FRAME["item"].value_counts()
@@ -219,7 +219,7 @@ class TestRecommend:
         items = pd.DataFrame({"item": range(100, 118), "title": [f"Film {n}" for n in range(18)]})
         dataset = Dataset(name="x", ratings=FRAME, users=None, items=items, citation="", licence="")
         table = NMF(2, random_state=0).fit(dataset).recommend("u00", n=2)
-        assert list(table.columns) == ["item", "score", "title"]
+        assert list(table.columns) == ["item", "title", "score", "stars", "n_ratings"]
         assert table["title"].tolist() == [f"Film {item - 100}" for item in table["item"]]
 
     @pytest.mark.parametrize("n", [0, -3, 2.5])

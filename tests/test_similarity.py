@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from nmf_scratch.recommendation import NONE
-from nmf_scratch.similarity import directions, diversified, most_similar
+from nmf_scratch.similarity import SUPPORT, directions, diversified, most_similar
 
 
 def naive_mmr(scores, H, n, diversity):
@@ -48,6 +48,14 @@ def test_mmr_of_short_and_empty_pools():
 
 def test_cosines_ignore_length_and_survive_rows_of_zeros():
     others = np.array([[1.0, 1.0], [3.0, 0.0], [0.0, 0.0], [0.5, 0.4]])
-    codes, cosines = most_similar(np.array([10.0, 0.0]), others, 4, allowed=np.array([True, True, True, False]))
+    counts, allowed = np.full(4, SUPPORT), np.array([True, True, True, False])
+    codes, similarities = most_similar(np.array([10.0, 0.0]), others, 4, counts, allowed=allowed)
     assert codes.tolist() == [1, 0, 2]
-    np.testing.assert_allclose(cosines, [1.0, np.sqrt(0.5), 0.0])
+    np.testing.assert_allclose(similarities, [0.5, np.sqrt(0.5) / 2, 0.0])  # half of the cosines is believed
+
+
+def test_a_row_of_few_ratings_is_less_similar_than_one_of_many():
+    others = np.array([[1.0, 0.0], [1.0, 0.1], [1.0, 0.2]])
+    codes, similarities = most_similar(np.array([1.0, 0.0]), others, 3, np.array([2, 500, 0]), allowed=np.ones(3, bool))
+    assert codes.tolist() == [1, 0, 2]
+    np.testing.assert_allclose(similarities, [500 / 520 / np.sqrt(1.01), 2 / 22, 0.0])

@@ -33,6 +33,7 @@ class ListingModel(FittedModel):
         exclude_seen: bool = True,
         candidates: Any = None,
         blocked: Any = None,
+        min_ratings: int = 0,
         diversity: float = 0.0,
     ) -> pd.DataFrame:
         """Recommend the n items with the highest scores.
@@ -49,6 +50,8 @@ class ListingModel(FittedModel):
         candidates, blocked : sequence of ids, optional
             The only items that may be listed, and items that may not. Those that the model does not know have no
             score, and are passed over.
+        min_ratings : int
+            Leave out items with fewer training ratings than this: little is known of them.
         diversity : float
             From 0, the best scores, to 1, the least alike: how much an item loses by its likeness to those listed
             before it, see `nmf_scratch.similarity`. The list of a stranger stays as it is.
@@ -56,19 +59,21 @@ class ListingModel(FittedModel):
         Returns
         -------
         DataFrame
-            Columns item, score (predicted rating, unclipped) and, where known, title; a first column user for a list
-            of users. Best first; ties by item id.
+            Columns item; title, where known; score, which orders the list: the prediction as it is, perhaps beyond the
+            scale; stars, the same clipped to the rating scale, as `predict` has it; n_ratings, how many training
+            ratings the item has. A first column user for a list of users. Best first; ties by item id.
 
         Raises
         ------
         InputError
-            If n is not a positive integer, diversity is not between 0 and 1, candidates or blocked is no list, or a
-            user is unknown and the policy is "raise".
+            If n or min_ratings is no such number, diversity is not between 0 and 1, candidates or blocked is no list,
+            or a user is unknown and the policy is "raise".
         """
         self._check_fitted()
         check_number("n", n, minimum=1, integer=True)
+        check_number("min_ratings", min_ratings, minimum=0, integer=True)
         check_number("diversity", diversity, minimum=0.0, maximum=1.0)
-        allowed = self._allowed(candidates, blocked)
+        allowed = self._allowed(candidates, blocked) & (self._ratings.item_counts >= min_ratings)
         if not pd.api.types.is_list_like(user):
             return self._recommend([user], n, exclude_seen, allowed, diversity).drop(columns="user")
         return self._recommend(list(user), n, exclude_seen, allowed, diversity)
@@ -93,12 +98,13 @@ class ListingModel(FittedModel):
             average = self._factors.with_average_rows(self._ratings).W[UNKNOWN]
             items[strangers], scores[strangers] = popular, self._factors.H[popular] @ average
         listed = items != NONE
-        table = self._table(items[listed], scores[listed])
+        table = self._table(items[listed], "score", scores[listed])
+        table.insert(len(table.columns) - 1, "stars", table["score"].clip(*self.rating_scale_))
         table.insert(0, "user", np.repeat(as_column(users), listed.sum(axis=1)))
         return table
 
     def similar_items(self, item: Any, n: int = 10) -> pd.DataFrame:
-        """List the items that are most like one: the cosine of their latent factors, biases left out.
+        """List the items that are most like one: the cosine of their latent factors, shrunk where ratings are few.
 
         Parameters
         ----------
@@ -110,7 +116,8 @@ class ListingModel(FittedModel):
         Returns
         -------
         DataFrame
-            Columns item, similarity (0 … 1) and, where known, title.
+            Columns item; title, where known; similarity (0 … 1), see `nmf_scratch.similarity`; n_ratings, how many
+            training ratings the item has.
 
         Raises
         ------
@@ -124,11 +131,11 @@ class ListingModel(FittedModel):
             raise InputError(f"item {item!r} was not seen in training: there is nothing to compare it by")
         allowed = self._ratings.item_counts > 0
         allowed[code] = False
-        codes, cosines = most_similar(self.H_[code], self.H_, n, allowed=allowed)
-        return self._table(codes, cosines).rename(columns={"score": "similarity"})
+        codes, similarities = most_similar(self.H_[code], self.H_, n, self._ratings.item_counts, allowed=allowed)
+        return self._table(codes, "similarity", similarities)
 
     def similar_users(self, user: Any, n: int = 10) -> pd.DataFrame:
-        """List the users whose tastes are most like somebody's: the cosine of their latent factors, biases left out.
+        """List the users most like somebody: the cosine of their latent factors, shrunk where ratings are few.
 
         Parameters
         ----------
@@ -139,7 +146,7 @@ class ListingModel(FittedModel):
         Returns
         -------
         DataFrame
-            Columns user, similarity (0 … 1).
+            Columns user, similarity (0 … 1), n_ratings.
 
         Raises
         ------
@@ -155,8 +162,11 @@ class ListingModel(FittedModel):
         if not folded:
             allowed[codes[0]] = False
         row = folded[0].factors if folded else self.W_[codes[0]]
-        found, cosines = most_similar(row, self.W_, n, allowed=allowed)
-        return pd.DataFrame({"user": self.user_ids_[found], "similarity": cosines.astype(np.float64)})
+        counts = self._ratings.user_counts
+        found, similarities = most_similar(row, self.W_, n, counts, allowed=allowed)
+        return pd.DataFrame(
+            {"user": self.user_ids_[found], "similarity": similarities.astype(np.float64), "n_ratings": counts[found]}
+        )
 
     def _allowed(self, candidates: Any, blocked: Any) -> NDArray[np.bool_]:
         """Return which items may be listed; one without ratings has no factors of its own and never may."""
@@ -209,8 +219,8 @@ class ListingModel(FittedModel):
             np.where((codes == UNKNOWN) | (not exclude_seen), UNKNOWN, np.arange(len(codes))),
         )
 
-    def _table(self, items: NDArray[Any], scores: NDArray[Any]) -> pd.DataFrame:
-        table = pd.DataFrame({"item": self.item_ids_[items], "score": scores.astype(np.float64)})
+    def _table(self, items: NDArray[Any], name: str, values: NDArray[Any]) -> pd.DataFrame:
+        table = pd.DataFrame({"item": self.item_ids_[items]})
         if self.items_ is not None and "title" in self.items_:
             table["title"] = self.items_["title"].to_numpy()[items]
-        return table
+        return table.assign(**{name: values.astype(np.float64), "n_ratings": self._ratings.item_counts[items]})

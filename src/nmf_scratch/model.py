@@ -130,7 +130,7 @@ class NMF(ReadableModel):
     >>> model.predict([("eve", "dune"), ("a stranger", "emma")]).shape
     (2,)
     >>> list(model.recommend("eve", n=1).columns)
-    ['item', 'score']
+    ['item', 'score', 'stars', 'n_ratings']
     """
 
     def __init__(

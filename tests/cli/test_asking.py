@@ -107,7 +107,7 @@ class TestSimilarAndFactors:
         rows = asked(cli, books, "similar", "--user", "reader-07")["similar"]
         assert [row["user"] for row in rows] == model.similar_users("reader-07")["user"].tolist()
         done = cli("similar", "--item", "000000005X", "-n", 4, "-o", books / "runs")
-        assert done.out.splitlines()[1].split() == ["#", "similarity", "item", "title"]
+        assert done.out.splitlines()[1].split() == ["#", "similarity", "item", "title", "ratings"]
 
     @pytest.mark.parametrize("words", [(), ("--item", "a", "--user", "b")])
     def test_one_of_the_two(self, cli, words):

@@ -36,9 +36,9 @@ class TestKnownUser:
         done = cli("recommend", 3, "-o", demo_runs)
         lines = done.out.splitlines()
         assert lines[0].strip() == "For user 3"
-        assert lines[1].split() == ["#", "score", "item", "title"]
+        assert lines[1].split() == ["#", "stars", "item", "title", "ratings"]
         assert [line.split() for line in lines[3:]] == [
-            [str(place), f"{row['score']:.2f}", str(row["item"]), *row["title"].split()]
+            [str(place), f"{row['stars']:.2f}", str(row["item"]), *row["title"].split(), str(row["n_ratings"])]
             for place, row in enumerate(rows, start=1)
         ]
 
@@ -59,6 +59,10 @@ class TestKnownUser:
         items = [row["item"] for row in json.loads(done.out)["recommendations"]]
         assert sorted(items) == sorted(demo.ratings["item"].unique())
 
+    def test_items_with_few_ratings_can_be_left_out(self, cli, demo_runs):
+        done = cli("recommend", 3, "-n", 600, "--min-ratings", 100, "-o", demo_runs, "--json")
+        assert min(row["n_ratings"] for row in json.loads(done.out)["recommendations"]) >= 100
+
     def test_text_ids_and_titles_of_a_shop(self, cli, shop, shop_runs):
         seen = load_dataset(shop).ratings.query("user == 105")["item"]
         done = cli("recommend", 105, "-n", 25, "-o", shop_runs, "--json")
@@ -77,7 +81,7 @@ class TestStranger:
         assert known == "The model knows 600 users, from 1 to 600."
         lines = done.out.splitlines()
         assert lines[0].strip() == "Most rated"
-        assert lines[-1].strip() == "by number of ratings; scores are an average user's"
+        assert lines[-1].strip() == "by number of ratings; stars are an average user's"
         counts = demo.ratings["item"].value_counts()
         items = [int(line.split()[2]) for line in lines[3:13]]
         assert [counts[item] for item in items] == counts.iloc[:10].tolist()

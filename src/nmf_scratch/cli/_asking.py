@@ -143,14 +143,17 @@ def _places(file: Path, head: list[str], columns: str | None) -> tuple[int, int]
     return item, rating
 
 
-def list_table(table: pd.DataFrame, title: str, number: str = "score", caption: str | None = None) -> Table:
-    """Build the table of a list: place, number, id and title."""
+def list_table(table: pd.DataFrame, title: str, number: str, caption: str | None = None) -> Table:
+    """Build the table of a list: place, number, id and title, and how many ratings there are to go by."""
     pretty = new_table(title, caption=caption)
     pretty.add_column("#", justify="right")
     pretty.add_column(number, justify="right")
     columns = [column for column in ("item", "user", "title") if column in table]
     for column in columns:
         pretty.add_column(column, overflow="fold")
+    pretty.add_column("ratings", justify="right")
     for place, row in enumerate(table.to_dict("records"), start=1):
-        pretty.add_row(str(place), f"{row[number]:.2f}", *(str(row[column]) for column in columns))
+        pretty.add_row(
+            str(place), f"{row[number]:.2f}", *(str(row[column]) for column in columns), f"{row['n_ratings']:,}"
+        )
     return pretty

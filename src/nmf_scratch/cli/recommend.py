@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from nmf_scratch.model import NMF
 
 
-AVERAGE = "by number of ratings; scores are an average user's"
+AVERAGE = "by number of ratings; stars are an average user's"
 
 
 def recommend(
@@ -27,6 +27,7 @@ def recommend(
         str | None, typer.Option(help="Only these items: ids with commas between, or a file with one a line.")
     ] = None,
     blocked: Annotated[str | None, typer.Option(help="Never these items, given in the same ways.")] = None,
+    min_ratings: Annotated[int, typer.Option(help="Only items with at least so many ratings.")] = 0,
     diversity: Annotated[float, typer.Option(help="From 0, the best scores, to 1, the least alike.")] = 0.0,
     model: ModelOption = None,
     include_seen: Annotated[bool, typer.Option("--include-seen", help="Also list what the user has rated.")] = False,
@@ -38,8 +39,14 @@ def recommend(
     trained, path = load_model(model, output)
     asked = who(user, user_ratings, columns, trained)
     known = bool(trained._codes_of([asked])[0][0] >= 0)
-    wishes = {"candidates": typed_ids(candidates, trained.item_ids_), "blocked": typed_ids(blocked, trained.item_ids_)}
-    table = trained.recommend(asked, n=n, exclude_seen=not include_seen, diversity=diversity, **wishes)
+    wishes: dict[str, Any] = {
+        "candidates": typed_ids(candidates, trained.item_ids_),
+        "blocked": typed_ids(blocked, trained.item_ids_),
+        "exclude_seen": not include_seen,
+        "min_ratings": min_ratings,
+        "diversity": diversity,
+    }
+    table = trained.recommend(asked, n=n, **wishes)
     name = user or f"the ratings in {user_ratings}"
     if as_json:
         records = table.to_dict("records")
@@ -47,9 +54,9 @@ def recommend(
         return
     note(f"model: {path}" if known else f"model: {path}\n{_about_stranger(name, trained)}")
     if known:
-        stdout.print(list_table(table, f"For user {user}" if user else f"For {name}"))
+        stdout.print(list_table(table, f"For user {user}" if user else f"For {name}", "stars"))
     else:
-        stdout.print(list_table(table, "Most rated", caption=AVERAGE))
+        stdout.print(list_table(table, "Most rated", "stars", caption=AVERAGE))
     if user_ratings is not None and len(table):
         options = {
             "--user-ratings": user_ratings,
