@@ -98,6 +98,20 @@ def least(numbers: dict[str, float], among: Iterable[str] | None = None) -> str:
     return min(numbers if among is None else among, key=lambda name: numbers[name])
 
 
+def defaults_table() -> str:
+    """Return what becomes of the validation scores if one of the shared parameters is changed."""
+    found = json.loads((ROOT / "benchmarks/results/defaults/shared.json").read_text(encoding="utf-8"))
+    heads = ["solver", "changed", *(f"{what}, {data}" for what in ("RMSE", "rare") for data in ("100k", "small"))]
+    rows = []
+    for key, by_data in found.items():
+        solver, *setting = key.split()
+        changed = [part for part in setting if not part.startswith("alpha=")]
+        scores = list(by_data.values())
+        numbers = [f"{score['rmse']:.4f}" for score in scores] + [f"{score['rare']:.1%}" for score in scores]
+        rows.append([f"`{solver}`", f"`{changed[-1]}`" if changed else "nothing", *numbers])
+    return output.table(2, heads, rows)
+
+
 # ---- beside other libraries
 
 
@@ -195,6 +209,7 @@ def memory_table() -> str:
 TABLES: dict[str, Callable[[], str]] = {
     "solvers": solver_table,
     "advice": advice,
+    "defaults": defaults_table,
     "speed": speed_table,
     "race": race_table,
     "provenance": provenance,

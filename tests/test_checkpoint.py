@@ -212,7 +212,7 @@ class TestOtherProblems:
     @pytest.mark.parametrize(
         ("changes", "message"),
         [
-            ({"solver": SGD(step=0.2)}, "its run had solver={.*'step': 0.15.*}, not {.*'step': 0.2.*}; give what it"),
+            ({"solver": SGD(step=0.2)}, "its run had solver={.*'step': 0.1.*}, not {.*'step': 0.2.*}; give what it"),
             ({"solver": MultiplicativeUpdates()}, "its run had solver={'name': 'sgd'.*}, not {'name': 'mu'"),
             ({"objective": OBJECTIVES["lasso"]}, "its run had l1_ratio=0.0, not 0.6"),
             ({"stopping": Stopping(9)}, "its run had max_iter=5, not 9"),

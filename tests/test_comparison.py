@@ -35,7 +35,7 @@ def test_all_solvers_start_from_the_same_point(table):
 
 def test_errors_equal_those_of_the_estimator(table):
     train, test = next(iter(KFold(2, shuffle=True, random_state=0).split(FRAME)))
-    settings = {"alpha": 0.025, "alpha_bias": 8.0, "max_iter": 6, "tol": 0, "random_state": 0}
+    settings = {"alpha": 0.2, "alpha_bias": 16.0, "max_iter": 6, "tol": 0, "random_state": 0}
     model = NMF(3, solver="sgd", **settings).fit(FRAME.iloc[train])
     row = table[(table["solver"] == "sgd") & (table["fold"] == 1) & (table["epoch"] == 6)].iloc[0]
     expected = rmse(FRAME["rating"].iloc[test], model.predict(FRAME.iloc[test]))

@@ -266,25 +266,24 @@ def test_the_best_star_predictor_is_a_poor_recommender(ml_100k, folds):
     models = {"nmf": NMF(random_state=0), "bias": BiasModel(), "popularity": Popularity()}
     means = {name: evaluate_ranking(model, ml_100k, cv=folds).mean() for name, model in models.items()}
     assert means["nmf"]["rmse"] < means["bias"]["rmse"]
-    assert means["popularity"]["ndcg"] > 1.3 * means["nmf"]["ndcg"] > 1.3 * 1.1 * means["bias"]["ndcg"]
+    assert means["popularity"]["ndcg"] > means["nmf"]["ndcg"] > means["bias"]["ndcg"]
     assert means["nmf"]["coverage"] > 3 * means["popularity"]["coverage"]
-    assert means["nmf"]["novelty"] > 2 * means["popularity"]["novelty"]
+    assert means["nmf"]["novelty"] > 1.5 * means["popularity"]["novelty"]
 
 
 # RMSE that each solver must reach with its own defaults: on u1, the hardest fold, and on average over u1 … u5. For
-# comparison, measured by others on the latter: the library NMF that people use 0.969, a plain bias model 0.942. (Fits
-# of deterministic solvers end with exact rows for the users: ccd, which gained by leaving its rows unfinished, comes
-# out higher than its epochs alone.)
+# comparison, measured by others on the latter: the library NMF that people use 0.969, a plain bias model 0.942.
 REACHED = {
-    **{
-        "mu": (0.925, 0.920),
-        "cd": (0.922, 0.916),
-        "ccd": (0.921, 0.914),
-        "als": (0.9245, 0.916),
-        "pgd": (0.9235, 0.916),
-    },
-    **{"sgd": (0.9225, 0.915), "adagrad": (0.922, 0.915), "adam": (0.915, 0.909), "eg": (0.9245, 0.917)},
-    "block-sgd": (0.9245, 0.915),
+    "mu": (0.9205, 0.910),
+    "cd": (0.923, 0.911),
+    "ccd": (0.922, 0.910),
+    "als": (0.922, 0.911),
+    "pgd": (0.9235, 0.911),
+    "sgd": (0.919, 0.9085),
+    "adagrad": (0.9165, 0.9065),
+    "adam": (0.913, 0.9043),
+    "eg": (0.9195, 0.909),
+    "block-sgd": (0.920, 0.9085),
 }
 
 
@@ -302,6 +301,14 @@ def test_accuracy_on_the_predefined_folds(name, ml_100k, folds, bars):
     assert scores["rmse"].mean() <= REACHED[name][len(scores) > 1]
     assert scores["rmse"].mean() < bars[0]
     assert scores["mae"].mean() < bars[1]
+
+
+@pytest.mark.compiled
+@pytest.mark.parametrize("name", ["adagrad", "sgd", "adam", "als"])
+def test_lists_are_not_led_by_items_that_hardly_anybody_rated(name, ml_100k, folds):
+    train, _ = next(iter(folds.split(ml_100k.ratings)))
+    model = NMF(solver=name, random_state=0).fit(ml_100k.ratings.iloc[train])
+    assert (model.recommend(model.user_ids_, n=10)["n_ratings"] < 10).mean() < 0.01
 
 
 @pytest.mark.compiled

@@ -20,7 +20,7 @@ ITEMS = pd.DataFrame({"item": range(100, 140), "title": [f"Film {n}" for n in ra
 
 @pytest.fixture(scope="module")
 def model():
-    return NMF(4, solver="als", random_state=0).fit(Dataset(name="x", ratings=FRAME, items=ITEMS))
+    return NMF(4, solver="als", alpha=0.05, random_state=0).fit(Dataset(name="x", ratings=FRAME, items=ITEMS))
 
 
 class TestWishes:
@@ -74,7 +74,7 @@ def likeness(model, items):
 
 class TestWhatIsShown:
     def test_stars_are_the_score_on_the_scale_and_ratings_are_counted(self):
-        model = NMF(4, solver="als", random_state=0, rating_scale=(0.5, 5.0)).fit(FRAME)
+        model = NMF(4, solver="als", alpha=0.01, random_state=0).fit(FRAME)
         table = model.recommend(list(model.user_ids_), n=40, exclude_seen=False)
         np.testing.assert_array_equal(table["stars"], table["score"].clip(0.5, 5.0))
         assert (table["score"] > 5).any()

@@ -123,7 +123,7 @@ class TestInput:
             ({"n_components": 2.5}, "got 2.5"),
             ({"solver": "sdg"}, r"solver='sdg' is unknown \(did you mean 'sgd'\?\); choose one of: adagrad, .*, sgd"),
             ({"solver": 3}, "solver must be a name or a solver object, got 3"),
-            ({"loss": 1.0}, "solver 'sgd' cannot minimise loss=1.0; these can: mu"),
+            ({"loss": 1.0}, "solver 'adagrad' cannot minimise loss=1.0; these can: mu"),
             ({"loss": 3.0}, "loss must be a finite number >= 0 and <= 2, got 3.0"),
             ({"alpha": -1.0}, "alpha must be a finite number >= 0, got -1.0"),
             ({"alpha": (1.0, 2.0, 3.0)}, r"alpha must be a number, a pair \(users, items\) or 'auto'"),

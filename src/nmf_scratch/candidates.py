@@ -20,9 +20,9 @@ from nmf_scratch.solvers import SOLVERS
 Candidate = dict[str, Any]
 
 SPACE: Mapping[str, Any] = {
-    "solver": ["sgd", "adam", "ccd", "als", "mu"],
-    "n_components": [10, 20, 40, 80],
-    "alpha": (0.005, 0.1),
+    "solver": ["adagrad", "adam", "ccd", "als", "mu"],
+    "n_components": [20, 40, 80, 120],
+    "alpha": (0.05, 0.5),
     "loss": [2.0, 1.0],
 }
 """What is searched by default. Only some solvers can minimise a loss other than 2: other pairs are never drawn."""

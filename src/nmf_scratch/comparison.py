@@ -35,7 +35,7 @@ Held against the best of the runs compared, one of them would fall to zero by co
 KEYS = ["solver", "fold", "seed"]
 """Columns that tell runs apart."""
 
-PROBLEM = Objective(alpha=(0.025, 0.025), alpha_bias=(8.0, 8.0), bias_level=BIAS_LEVEL)
+PROBLEM = Objective(alpha=(0.2, 0.2), alpha_bias=(16.0, 16.0), bias_level=BIAS_LEVEL, weighting=0.5)
 """What all solvers solve by default: strengths that suit ml-100k, for ratings scaled to a mean of 1."""
 
 

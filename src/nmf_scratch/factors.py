@@ -28,7 +28,7 @@ from nmf_scratch._jit import kernel, operand, parallel_kernel, parallel_turn
 from nmf_scratch._random import INIT, generator
 from nmf_scratch.data.ratings import Ratings
 
-BIAS_LEVEL = 0.25
+BIAS_LEVEL = 0.35
 """Share of the mean rating that each of the two biases starts from, and is pulled to; the latent part gets the rest."""
 
 PARALLEL_FROM = 20_000

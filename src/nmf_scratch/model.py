@@ -135,15 +135,15 @@ class NMF(ReadableModel):
 
     def __init__(
         self,
-        n_components: int = 40,
+        n_components: int = 100,
         *,
-        solver: str | Solver = "sgd",
+        solver: str | Solver = "adagrad",
         loss: float = 2.0,
         biases: bool = True,
         alpha: Strength = "auto",
         alpha_bias: Strength = "auto",
         l1_ratio: float = 0.0,
-        weighting: str | float = "count",
+        weighting: str | float = 0.5,
         init: str | tuple[ArrayLike, ...] = "scaled",
         max_iter: int | str = "auto",
         tol: float = 1e-4,

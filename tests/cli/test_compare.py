@@ -40,7 +40,7 @@ def test_an_unwritable_folder_is_one_line(cli, shop, tmp_path):
 def test_the_growth_of_the_penalty_and_the_lasso_change_the_problem(cli, shop, tmp_path):
     quick = ("compare", "als", "-d", shop, "-k", 2, "--folds", 2, "--max-iter", 2, "--json")
     objectives = []
-    for options in ((), ("--weighting", "0.5"), ("--l1-ratio", "0.5")):
+    for options in ((), ("--weighting", "count"), ("--l1-ratio", "0.5")):
         content = json.loads(cli(*quick, *options, "-o", tmp_path / str(len(objectives))).out)
         objectives.append(content["solvers"][0]["objective"])
     assert len(set(objectives)) == 3

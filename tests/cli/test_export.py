@@ -24,7 +24,7 @@ def test_the_latest_run_gets_its_tables(cli, runs):
     users, items = (pd.read_csv(run / f"{name}_factors.csv") for name in ("user", "item"))
     assert users["user"].tolist() == model.user_ids_.tolist()
     assert list(items) == ["item", "title", "bias", "factor_0", "factor_1", "factor_2"]
-    assert done.err.splitlines()[0].startswith("model: runs/demo-sgd-")
+    assert done.err.splitlines()[0].startswith("model: runs/demo-adagrad-")
     assert done.err.splitlines()[1].endswith(f"user_factors.csv: {len(users):,} rows, 3 factors")
 
 

@@ -38,7 +38,7 @@ class TestReport:
         text = (run / "report.html").read_text(encoding="utf-8")
         assert told["bytes"] == len(text.encode()) < 8_000_000
         metrics = json.loads((run / "metrics.json").read_text())
-        fold = metrics["by_fold"]["NMF, sgd, k = 3"]["rmse"][0]
+        fold = metrics["by_fold"]["NMF, adagrad, k = 3"]["rmse"][0]
         assert f"others: RMSE {fold:.4f}" in text  # the fit that is shown is the first fold of the run
         assert "demo holds 39,655 ratings" in text
 

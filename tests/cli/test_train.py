@@ -45,11 +45,11 @@ class TestRunFolder:
         assert sorted(path.name for path in run.iterdir()) == sorted(documented)
 
     def test_its_name_says_what_was_trained_on_what_and_when(self, run):
-        assert re.fullmatch(r"demo-sgd-\d{8}-\d{6}", run.resolve().name)
+        assert re.fullmatch(r"demo-adagrad-\d{8}-\d{6}", run.resolve().name)
 
     def test_metrics_hold_all_models_per_fold_and_on_average(self, run):
         metrics = read(run / "metrics.json")
-        assert list(metrics["mean"]) == ["global mean", "user mean", "item mean", "bias model", "NMF, sgd, k = 3"]
+        assert list(metrics["mean"]) == ["global mean", "user mean", "item mean", "bias model", "NMF, adagrad, k = 3"]
         assert list(metrics["by_fold"]) == list(metrics["mean"])
         for name, mean in metrics["mean"].items():
             folds = metrics["by_fold"][name]
@@ -63,7 +63,7 @@ class TestRunFolder:
 
     def test_the_model_is_the_refit_on_all_ratings(self, run, demo):
         saved = NMF.load(run / "model.npz")
-        again = NMF(3, solver="sgd", max_iter=4, random_state=0).fit(demo)
+        again = NMF(3, max_iter=4, random_state=0).fit(demo)
         np.testing.assert_array_equal(saved.H_, again.H_)
         assert saved.callbacks == ()
 
@@ -124,7 +124,9 @@ class TestReproduction:
         scores = []
         for seed in (1, 2):
             assert cli("train", "-d", shop, *QUICK, "--seed", seed, "-o", tmp_path / str(seed)).code == 0
-            scores.append(read(tmp_path / str(seed) / "latest" / "metrics.json")["by_fold"]["NMF, sgd, k = 2"]["rmse"])
+            scores.append(
+                read(tmp_path / str(seed) / "latest" / "metrics.json")["by_fold"]["NMF, adagrad, k = 2"]["rmse"]
+            )
         assert set(scores[0]).isdisjoint(scores[1])
 
     @pytest.mark.parametrize("column", ["user", "item", "rating"])
@@ -144,7 +146,7 @@ class TestNames:
         for _ in range(3):
             folders.append(json.loads(cli("train", "-d", shop, *QUICK, "-o", tmp_path, "--json").out)["run"])
             assert (tmp_path / "latest").resolve() == Path(folders[-1])
-        name = "shop-sgd-20260101-120000"
+        name = "shop-adagrad-20260101-120000"
         assert [Path(folder).name for folder in folders] == [name, f"{name}-2", f"{name}-3"]
         assert sorted(path.name for path in tmp_path.iterdir()) == ["latest", name, f"{name}-2", f"{name}-3"]
 
@@ -177,7 +179,7 @@ class TestOutput:
         lines = done.out.splitlines()
         assert lines[0].rstrip() == "shop, folds: 2"
         assert [line.split("  ")[0] for line in lines[3:8]] == [
-            "global mean", "user mean", "item mean", "bias model", "NMF, sgd, k = 2",
+            "global mean", "user mean", "item mean", "bias model", "NMF, adagrad, k = 2",
         ]  # fmt: skip
         about, saved, following = done.err.splitlines()
         assert about == "shop: 360 ratings of 25 items by 40 users (36.00% observed)"
@@ -214,7 +216,7 @@ class TestOutput:
             check=False,
         )
         assert done.returncode == 0, done.stderr
-        assert "NMF, sgd, k = 2" in done.stdout
+        assert "NMF, adagrad, k = 2" in done.stdout
         assert (tmp_path / "latest" / "model.npz").is_file()
 
 

@@ -29,7 +29,7 @@ def test_the_printed_command_runs_and_repeats_the_promised_error(cli, searched, 
     best = content["best"]
     assert metrics[f"NMF, {best['solver']}, k = {best['n_components']}"]["rmse"][0] == promised["winner"]
     assert metrics["bias model"]["rmse"][0] == promised["bias model"]
-    assert list(promised) == ["winner", "default (sgd)", "bias model"]
+    assert list(promised) == ["winner", "default (adagrad)", "bias model"]
 
 
 def test_the_folder_holds_what_the_module_says(searched):

@@ -211,7 +211,7 @@ def make_model(
     max_iter: int | None,
     seed: int,
     loss: float = 2.0,
-    weighting: str = "count",
+    weighting: str = "0.5",
     l1_ratio: float = 0.0,
 ) -> NMF:
     """Build the estimator that the options describe."""

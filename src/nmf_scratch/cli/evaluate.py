@@ -67,13 +67,13 @@ _ROWS = {
 
 def evaluate(
     dataset: DatasetOption = None,
-    solver: SolverOption = "sgd",
-    n_components: RankOption = 40,
+    solver: SolverOption = "adagrad",
+    n_components: RankOption = 100,
     folds: FoldsOption = "5",
     seed: SeedOption = 0,
     alpha: AlphaOption = None,
     alpha_bias: AlphaBiasOption = None,
-    weighting: WeightingOption = "count",
+    weighting: WeightingOption = "0.5",
     l1_ratio: L1RatioOption = 0.0,
     loss: LossOption = 2.0,
     max_iter: MaxIterOption = None,

@@ -96,13 +96,13 @@ NO_PART_OF_A_RUN = ("output", "as_json", "checkpoint", "resume")
 
 def train(
     dataset: DatasetOption = None,
-    solver: SolverOption = "sgd",
-    n_components: RankOption = 40,
+    solver: SolverOption = "adagrad",
+    n_components: RankOption = 100,
     folds: FoldsOption = "5",
     seed: SeedOption = 0,
     alpha: AlphaOption = None,
     alpha_bias: AlphaBiasOption = None,
-    weighting: WeightingOption = "count",
+    weighting: WeightingOption = "0.5",
     l1_ratio: L1RatioOption = 0.0,
     loss: LossOption = 2.0,
     max_iter: MaxIterOption = None,

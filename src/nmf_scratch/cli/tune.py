@@ -57,20 +57,20 @@ def tune(
     dataset: DatasetOption = None,
     solver: Annotated[
         str | None,
-        typer.Option("--solver", "-s", help="Solvers to try, as in sgd,als.", show_default="sgd,adam,ccd,als,mu"),
+        typer.Option("--solver", "-s", help="Solvers to try, as in sgd,als.", show_default="adagrad,adam,ccd,als,mu"),
     ] = None,
     n_components: Annotated[
         str | None,
-        typer.Option("--n-components", "-k", help="Ranks: 10,20,40 or a range 5:80.", show_default="10,20,40,80"),
+        typer.Option("--n-components", "-k", help="Ranks: 10,20,40 or a range 5:80.", show_default="20,40,80,120"),
     ] = None,
     alpha: Annotated[
-        str | None, typer.Option(help="Penalties: 0.01,0.03 or a range 0.005:0.1.", show_default="0.005:0.1")
+        str | None, typer.Option(help="Penalties: 0.01,0.03 or a range 0.05:0.5.", show_default="0.05:0.5")
     ] = None,
     alpha_bias: Annotated[
         str | None, typer.Option(help="Penalties on the biases, likewise.", show_default="each solver's own")
     ] = None,
     weighting: Annotated[
-        str | None, typer.Option(help="Growths of the penalty: count,plain,0.5.", show_default="count")
+        str | None, typer.Option(help="Growths of the penalty: count,plain,0.5.", show_default="0.5")
     ] = None,
     l1_ratio: Annotated[str | None, typer.Option(help="Shares of lasso: 0,0.5.", show_default="0")] = None,
     loss: Annotated[str | None, typer.Option(help="Values of β, as in 2,1.", show_default="2,1")] = None,

@@ -57,7 +57,7 @@ class AdaGrad(Stochastic):
 
     name: ClassVar[str] = "adagrad"
     parallel: ClassVar[bool] = False
-    defaults: ClassVar[Defaults] = Defaults(alpha=0.02, alpha_bias=8.0, max_iter=30)
+    defaults: ClassVar[Defaults] = Defaults(alpha=0.2, alpha_bias=16.0, max_iter=30)
 
     def __post_init__(self) -> None:
         super().__post_init__()

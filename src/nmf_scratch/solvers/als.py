@@ -77,7 +77,7 @@ class AlternatingLeastSquares(Extrapolating):
     parallel: ClassVar[bool] = True
     exact: ClassVar[bool] = True
     losses: ClassVar[tuple[float, float]] = (2.0, 2.0)
-    defaults: ClassVar[Defaults] = Defaults(alpha=0.03, alpha_bias=16.0, max_iter=20)
+    defaults: ClassVar[Defaults] = Defaults(alpha=0.28, alpha_bias=16.0, max_iter=20)
 
     def __post_init__(self) -> None:
         check_choice("method", self.method, METHODS)

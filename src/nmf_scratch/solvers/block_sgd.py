@@ -58,12 +58,12 @@ class BlockSGD(Stochastic):
         to 8 that leaves a row about `VISITS` ratings in a block: with fewer, fetching rows costs more than it gives.
     """
 
-    step: float = 0.15
+    step: float = 0.1
     n_blocks: int | str = "auto"
 
     name: ClassVar[str] = "block-sgd"
     parallel: ClassVar[bool] = True
-    defaults: ClassVar[Defaults] = Defaults(alpha=0.025, alpha_bias=8.0, max_iter=60)
+    defaults: ClassVar[Defaults] = Defaults(alpha=0.24, alpha_bias=16.0, max_iter=60)
 
     def __post_init__(self) -> None:
         super().__post_init__()

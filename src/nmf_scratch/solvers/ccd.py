@@ -70,7 +70,7 @@ class CyclicCoordinateDescent:
     stochastic: ClassVar[bool] = False
     parallel: ClassVar[bool] = True
     losses: ClassVar[tuple[float, float]] = (2.0, 2.0)
-    defaults: ClassVar[Defaults] = Defaults(alpha=0.03, alpha_bias=8.0, max_iter=8)
+    defaults: ClassVar[Defaults] = Defaults(alpha=0.28, alpha_bias=16.0, max_iter=5)
 
     def __post_init__(self) -> None:
         check_number("inner_sweeps", self.inner_sweeps, minimum=1, integer=True)

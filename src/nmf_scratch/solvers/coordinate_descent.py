@@ -69,7 +69,7 @@ class CoordinateDescent(Extrapolating):
     stochastic: ClassVar[bool] = False
     parallel: ClassVar[bool] = True
     losses: ClassVar[tuple[float, float]] = (2.0, 2.0)
-    defaults: ClassVar[Defaults] = Defaults(alpha=0.03, alpha_bias=16.0, max_iter=60)
+    defaults: ClassVar[Defaults] = Defaults(alpha=0.28, alpha_bias=16.0, max_iter=60)
 
     def __post_init__(self) -> None:
         check_number("inner_sweeps", self.inner_sweeps, minimum=1, integer=True)

@@ -65,7 +65,7 @@ class MultiplicativeUpdates(Extrapolating):
     stochastic: ClassVar[bool] = False
     parallel: ClassVar[bool] = True
     losses: ClassVar[tuple[float, float]] = (0.0, 2.0)
-    defaults: ClassVar[Defaults] = Defaults(alpha=0.03, alpha_bias=16.0, max_iter=200)
+    defaults: ClassVar[Defaults] = Defaults(alpha=0.24, alpha_bias=16.0, max_iter=200)
 
     def start(self, train: Ratings, factors: Factors, objective: Objective, *, key: int, max_iter: int) -> State:
         """Prepare both views and penalties; nothing here is random or scheduled."""

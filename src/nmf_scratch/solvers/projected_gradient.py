@@ -80,7 +80,7 @@ class ProjectedGradient:
     stochastic: ClassVar[bool] = False
     parallel: ClassVar[bool] = True
     losses: ClassVar[tuple[float, float]] = (2.0, 2.0)
-    defaults: ClassVar[Defaults] = Defaults(alpha=0.03, alpha_bias=16.0, max_iter=30)
+    defaults: ClassVar[Defaults] = Defaults(alpha=0.28, alpha_bias=16.0, max_iter=30)
 
     def __post_init__(self) -> None:
         check_number("inner_steps", self.inner_steps, minimum=1, integer=True)

@@ -53,12 +53,12 @@ class SGD(Stochastic):
         Share of the last epoch's way that is gone again before the next, 0 … 0.99.
     """
 
-    step: float = 0.15
+    step: float = 0.1
     momentum: float = 0.0
 
     name: ClassVar[str] = "sgd"
     parallel: ClassVar[bool] = False
-    defaults: ClassVar[Defaults] = Defaults(alpha=0.025, alpha_bias=8.0, max_iter=60)
+    defaults: ClassVar[Defaults] = Defaults(alpha=0.24, alpha_bias=16.0, max_iter=60)
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -46,7 +46,7 @@ def test_the_least_of_models_is_drawn_without_what_is_not_known(parameters):
 
 @pytest.mark.compiled
 def test_a_penalty_that_leaves_no_factor_leaves_no_map(demo):
-    model = NMF(3, solver="als", alpha=50.0, max_iter=3, random_state=0).fit(demo)
+    model = NMF(3, solver="als", alpha=500.0, max_iter=3, random_state=0).fit(demo)
     assert not model.H_.any()
     figures = dict(factor_figures(model))
     assert list(figures) == ALL[:4]
