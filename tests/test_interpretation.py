@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from nmf_scratch import NMF, InputError
+from nmf_scratch import NMF, InputError, interpretation
 from nmf_scratch.data.dataset import Dataset
 from nmf_scratch.interpretation import CARRIED, factor_summary, genre_lifts, lifts, normalize, sparsity, stability
 
@@ -122,6 +122,15 @@ class TestFactors:
         fitted = NMF(2, solver="als", biases=False, random_state=0).fit(Dataset(name="x", ratings=planted, items=ITEMS))
         assert sorted(genre_lifts(fitted).idxmax()) in (["even", "late"], ["even", "odd"])
         assert {genres.split(",")[0] for genres in factor_summary(fitted)["genres"]} & {"even"}
+
+    def test_a_genre_of_many_ratings_names_a_factor_before_a_rare_one_of_higher_lift(self, model, monkeypatch):
+        mass = np.array([[60.0, 20.0], [6.0, 0.0], [14.0, 60.0]])
+        monkeypatch.setattr(interpretation, "masses", lambda model: mass)
+        monkeypatch.setattr(interpretation, "genre_members", lambda model: pd.DataFrame(np.eye(3), columns=list("abc")))
+        excess = interpretation.genre_excess(model)[0]
+        assert lifts(mass, 0)[:, 0].argmax() == 1
+        assert excess.idxmax() == "a"
+        assert excess["a"] == pytest.approx((60 - 40) / np.sqrt(40))
 
     def test_items_without_a_genre_make_no_genre(self):
         items = ITEMS.assign(genres=["odd" if n % 2 else "" for n in range(39)])

@@ -16,7 +16,9 @@ for rows of stochastic solvers it explains the row that `fold_in` would find.
 *What a factor is about.* In the training predictions item i gets m_if = h_if Σ_u∈Ω_i w_uf stars from factor f. An item,
 or a genre, is typical of a factor where it gets more than its share `m_i· m_·f / m_··`. That ratio, the *lift*, is wild
 where little is expected, so `PRIOR` ratings' worth of a lift of 1 is added: (m + s) / (expected + s), the shrinkage of
-disproportionate counts (DuMouchel, *The American Statistician* 53(3), 1999).
+disproportionate counts (DuMouchel, *The American Statistician* 53(3), 1999). A *name* wants more: a genre of two dozen
+films may have twice its share by chance. So the genres that name a factor are those with the largest standardised
+excess (m − expected) / √expected (a Pearson residual), which a large genre reaches at a smaller lift than a rare one.
 """
 
 from __future__ import annotations
@@ -37,7 +39,7 @@ from nmf_scratch.folding import take_rows
 from nmf_scratch.similarity import directions
 from nmf_scratch.updating import UpdatableModel
 
-PRIOR = 50
+PRIOR = 150
 """Ratings' worth of an average factor that lifts are shrunk by."""
 
 _NO_REASONS = pd.DataFrame({"factor": [], "item": [], "rating": [], "influence": []})
@@ -212,6 +214,15 @@ def genre_lifts(model: UpdatableModel) -> pd.DataFrame:
     return pd.DataFrame(lifts(member.to_numpy(dtype=float).T @ mass, prior_of(model, mass)), index=list(member.columns))
 
 
+def genre_excess(model: UpdatableModel) -> pd.DataFrame:
+    """Return the standardised excess of each genre (rows) in each factor (columns); empty where none are known."""
+    member = genre_members(model)
+    mass = member.to_numpy(dtype=float).T @ masses(model)
+    expected = mass.sum(axis=1, keepdims=True) * mass.sum(axis=0) / (mass.sum() or 1.0)
+    excess = np.divide(mass - expected, np.sqrt(expected), out=np.zeros_like(mass), where=expected > 0)
+    return pd.DataFrame(excess, index=list(member.columns))
+
+
 def prior_of(model: UpdatableModel, mass: Matrix) -> float:
     """Return the stars that `PRIOR` ratings get from an average factor."""
     return PRIOR * float(mass.sum()) / (len(model._ratings) * mass.shape[1]) or 1.0
@@ -236,13 +247,13 @@ def factor_summary(model: UpdatableModel, n: int = TITLES) -> pd.DataFrame:
         - share: of the stars that all factors together give in training, 0 … 1;
         - sparsity: of its column of `H_`, 0 for all entries equal to 1 for a single one (Hoyer, JMLR 5, 2004);
         - items, users: coverage, the share of rows with at least a tenth of the column's largest entry;
-        - genres: those with the largest lift above 1 ("" where none are known);
+        - genres: those that stand out most, by standardised excess ("" where none are known);
         - titles: the n items (titles, else ids) with the largest lift.
     """
     check_number("n", n, minimum=1, integer=True)
     model._check_fitted()
     mass = masses(model)
-    lift, genres = lifts(mass, prior_of(model, mass)), genre_lifts(model)
+    lift, genres = lifts(mass, prior_of(model, mass)), genre_excess(model)
     leading = np.argsort(-lift, axis=0, kind="stable")[:n].T
     names = item_names(model, np.arange(len(mass)))
     rated = model._ratings.item_counts > 0, model._ratings.user_counts > 0
@@ -250,7 +261,7 @@ def factor_summary(model: UpdatableModel, n: int = TITLES) -> pd.DataFrame:
     frame["sparsity"] = sparsity(model.H_[rated[0]])
     frame["items"], frame["users"] = _coverage(model.H_[rated[0]]), _coverage(model.W_[rated[1]])
     best = [genres[f].nlargest(GENRES) if len(genres) else pd.Series(dtype=float) for f in range(mass.shape[1])]
-    frame["genres"] = [", ".join(column[column > 1].index) for column in best]
+    frame["genres"] = [", ".join(column[column > 0].index) for column in best]
     frame["titles"] = [[str(names[i]) for i in row] for row in leading]
     return frame.sort_values("share", ascending=False, kind="stable", ignore_index=True)
 
