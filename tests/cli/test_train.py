@@ -360,6 +360,7 @@ class TestCheckpoint:
     [
         (["--weighting", "half"], "weighting='half' is unknown"),
         (["--weighting", "1.5"], "weighting must be a finite number >= 0 and <= 1, got 1.5"),
+        (["--exact-below", "-1"], "exact_below must be an integer >= 0, got -1"),
         (["--l1-ratio", "2"], "l1_ratio must be a finite number >= 0 and <= 1, got 2.0"),
     ],
 )
@@ -370,7 +371,9 @@ def test_an_impossible_penalty_is_refused_before_anything_is_read(command, optio
 
 
 def test_a_typed_exponent_reaches_the_model(cli, shop, tmp_path):
-    done = cli("train", "-d", shop, *QUICK, "--weighting", "0.5", "--l1-ratio", "0.25", "-o", tmp_path)
+    done = cli(
+        "train", "-d", shop, *QUICK, "--weighting", "0.6", "--l1-ratio", "0.25", "--exact-below", 9, "-o", tmp_path
+    )
     assert done.code == 0, done.err
     model = NMF.load(tmp_path / "latest" / "model.npz")
-    assert (model.weighting, model.l1_ratio) == (0.5, 0.25)
+    assert (model.weighting, model.l1_ratio, model.exact_below) == (0.6, 0.25, 9)

@@ -68,6 +68,10 @@ WeightingOption = Annotated[
     typer.Option(help="How a row's penalty grows with its n ratings: count (n), plain (1), or ν from 0 to 1 (n^ν)."),
 ]
 L1RatioOption = Annotated[float, typer.Option(help="Share of the penalty that is absolute (lasso), 0 to 1.")]
+ExactBelowOption = Annotated[
+    int,
+    typer.Option(help="Rows with fewer ratings are solved exactly at the end (stochastic solvers; 0: none)."),
+]
 LossOption = Annotated[
     float, typer.Option(help="β of the β-divergence to minimise: 2 squared error, 1 Kullback-Leibler, 0 Itakura-Saito.")
 ]
@@ -213,6 +217,7 @@ def make_model(
     loss: float = 2.0,
     weighting: str = "0.5",
     l1_ratio: float = 0.0,
+    exact_below: int = 0,
 ) -> NMF:
     """Build the estimator that the options describe."""
     from nmf_scratch._check import check_choice, check_number
@@ -229,6 +234,7 @@ def make_model(
         alpha_bias="auto" if alpha_bias is None else alpha_bias,
         weighting=as_weighting(weighting),
         l1_ratio=l1_ratio,
+        exact_below=exact_below,
         max_iter="auto" if max_iter is None else max_iter,
         random_state=seed,
     )

@@ -16,6 +16,7 @@ from nmf_scratch.cli._common import (
     DataDirOption,
     DatasetOption,
     EncodingOption,
+    ExactBelowOption,
     FoldsOption,
     ItemsOption,
     JsonOption,
@@ -75,6 +76,7 @@ def evaluate(
     alpha_bias: AlphaBiasOption = None,
     weighting: WeightingOption = "0.5",
     l1_ratio: L1RatioOption = 0.0,
+    exact_below: ExactBelowOption = 0,
     loss: LossOption = 2.0,
     max_iter: MaxIterOption = None,
     ranking: Annotated[
@@ -94,7 +96,7 @@ def evaluate(
     as_json: JsonOption = False,
 ) -> None:
     """Cross-validate a solver beside the baselines (nothing is saved): RMSE and MAE, or ranking metrics."""
-    model = make_model(solver, n_components, alpha, alpha_bias, max_iter, seed, loss, weighting, l1_ratio)
+    model = make_model(solver, n_components, alpha, alpha_bias, max_iter, seed, loss, weighting, l1_ratio, exact_below)
     length = _check_ranking(ranking, n, threshold)
     data = read_dataset(
         dataset, data_dir=data_dir, columns=columns, separator=separator, encoding=encoding, items=items

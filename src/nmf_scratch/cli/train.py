@@ -45,6 +45,7 @@ from nmf_scratch.cli._common import (
     DataDirOption,
     DatasetOption,
     EncodingOption,
+    ExactBelowOption,
     FoldsOption,
     ItemsOption,
     JsonOption,
@@ -104,6 +105,7 @@ def train(
     alpha_bias: AlphaBiasOption = None,
     weighting: WeightingOption = "0.5",
     l1_ratio: L1RatioOption = 0.0,
+    exact_below: ExactBelowOption = 0,
     loss: LossOption = 2.0,
     max_iter: MaxIterOption = None,
     columns: ColumnsOption = None,
@@ -118,7 +120,7 @@ def train(
 ) -> None:
     """Cross-validate a solver beside the baselines, refit it on all ratings, and save the run."""
     options = {name: value for name, value in locals().items() if name not in NO_PART_OF_A_RUN}
-    model = make_model(solver, n_components, alpha, alpha_bias, max_iter, seed, loss, weighting, l1_ratio)
+    model = make_model(solver, n_components, alpha, alpha_bias, max_iter, seed, loss, weighting, l1_ratio, exact_below)
     data = read_dataset(
         dataset, data_dir=data_dir, columns=columns, separator=separator, encoding=encoding, items=items
     )
