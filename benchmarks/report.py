@@ -123,7 +123,8 @@ def draw(run: Run) -> Figure:
         axes = figure.subplots()
         for place, found in enumerate(run["benchmarks"].values()):
             draw_benchmark(axes, place, found)
-        axes.set(xscale="log", xlabel="milliseconds; a ring is the run before", ylim=(len(names) - 0.5, -0.5))
+        looks.log_axis(axes.xaxis)
+        axes.set(xlabel="milliseconds; a ring is the run before", ylim=(len(names) - 0.5, -0.5))
         axes.set_yticks(range(len(names)), names, fontsize=9)
     return figure
 

@@ -265,7 +265,9 @@ def draw_roofline(roofs: dict[int, Roofs], points: dict[int, list[Point]], title
             draw_roofs(axes, roof)
             for point in points.get(n_threads, []):
                 draw_point(axes, roof, point)
-            axes.set(xscale="log", yscale="log", title=f"{n_threads} thread(s)", xlabel="operations per byte")
+            looks.log_axis(axes.xaxis)
+            looks.log_axis(axes.yaxis)
+            axes.set(title=f"{n_threads} thread(s)", xlabel="operations per byte")
         panels[0].set_ylabel("billion operations per second")
         figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
     return figure

@@ -300,7 +300,9 @@ def draw_panel(axes: Any, records: list[Record]) -> None:
         line = reach * seconds[0] / n_ratings[0]
         axes.plot(reach, line, ":", color=looks.GREY, linewidth=1.2, label="" if number else "linear")
         axes.plot(n_ratings, seconds, marker="o", label=solver, **looks.solver_look(solver))
-    axes.set(xscale="log", yscale="log", xlabel="ratings")
+    looks.log_axis(axes.xaxis)
+    looks.log_axis(axes.yaxis)
+    axes.set(xlabel="ratings")
     axes.set_xticks(reach, dict.fromkeys(record["size"] for record in records))
     axes.minorticks_off()
 
