@@ -266,7 +266,7 @@ def test_the_best_star_predictor_is_a_poor_recommender(ml_100k, folds):
     models = {"nmf": NMF(random_state=0), "bias": BiasModel(), "popularity": Popularity()}
     means = {name: evaluate_ranking(model, ml_100k, cv=folds).mean() for name, model in models.items()}
     assert means["nmf"]["rmse"] < means["bias"]["rmse"]
-    assert means["popularity"]["ndcg"] > means["nmf"]["ndcg"] > means["bias"]["ndcg"]
+    assert means["popularity"]["ndcg"] > 1.1 * means["nmf"]["ndcg"] > 1.1 * 1.1 * means["bias"]["ndcg"]
     assert means["nmf"]["coverage"] > 3 * means["popularity"]["coverage"]
     assert means["nmf"]["novelty"] > 1.5 * means["popularity"]["novelty"]
 
@@ -275,8 +275,8 @@ def test_the_best_star_predictor_is_a_poor_recommender(ml_100k, folds):
 # comparison, measured by others on the latter: the library NMF that people use 0.969, a plain bias model 0.942.
 REACHED = {
     "mu": (0.9205, 0.910),
-    "cd": (0.923, 0.911),
-    "ccd": (0.922, 0.910),
+    "cd": (0.922, 0.911),
+    "ccd": (0.921, 0.910),
     "als": (0.922, 0.911),
     "pgd": (0.9235, 0.911),
     "sgd": (0.919, 0.9085),

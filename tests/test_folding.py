@@ -54,6 +54,16 @@ def test_other_divergences_are_stationary(loss):
     factors.check()
 
 
+def test_the_last_half_step_leaves_users_without_ratings_alone():
+    ratings = small_ratings(4)
+    factors = scaled_start(ratings, 3, dtype="float64", key=4)
+    objective, users = OBJECTIVES["count"], rows_below(ratings, len(ratings) + 1)[0]
+    ended = with_best_rows(factors, ratings, objective, (users, np.zeros(0, np.intp)))
+    np.testing.assert_array_equal(ended.W[EMPTY_USER], factors.W[EMPTY_USER])
+    np.testing.assert_array_equal(ended.H, factors.H)
+    assert objective.value(ratings, ended) < objective.value(ratings, factors)
+
+
 def test_rows_are_taken_in_the_order_asked_for():
     view = small_ratings(5).by_user
     taken = take_rows(view, np.array([7, EMPTY_USER, 2]))

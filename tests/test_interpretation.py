@@ -125,9 +125,8 @@ class TestFactors:
 
     def test_a_genre_of_many_ratings_names_a_factor_before_a_rare_one_of_higher_lift(self, model, monkeypatch):
         mass = np.array([[60.0, 20.0], [6.0, 0.0], [14.0, 60.0]])
-        monkeypatch.setattr(interpretation, "masses", lambda model: mass)
         monkeypatch.setattr(interpretation, "genre_members", lambda model: pd.DataFrame(np.eye(3), columns=list("abc")))
-        excess = interpretation.genre_excess(model)[0]
+        excess = interpretation.genre_excess(model, mass)[0]
         assert lifts(mass, 0)[:, 0].argmax() == 1
         assert excess.idxmax() == "a"
         assert excess["a"] == pytest.approx((60 - 40) / np.sqrt(40))

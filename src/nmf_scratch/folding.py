@@ -215,7 +215,7 @@ def with_best_rows(
         view if len(chosen) == len(view.indptr) - 1 else take_rows(view, chosen)
         for view, chosen in zip((ratings.by_user, ratings.by_item), rows, strict=True)
     ]
-    for side in sides:
+    for side in (side for side in sides if len(rows[side])):
         best = RowSolver(factors, objective, side).solve(views[side], n_threads=n_threads)
         (factors.W, factors.H)[side][rows[side]] = best  # (FOLD.1)
     return factors

@@ -195,10 +195,14 @@ def masses(model: UpdatableModel) -> Matrix:
     return np.asarray((observed.T @ model.W_.astype(np.float64)) * model.H_)
 
 
+def expected_mass(mass: Matrix) -> Matrix:
+    """Return what each row would have of each column if all rows had them in the same proportions; shape of `mass`."""
+    return np.asarray(mass.sum(axis=1, keepdims=True) * mass.sum(axis=0) / (mass.sum() or 1.0))
+
+
 def lifts(mass: Matrix, prior: float) -> Matrix:
     """Return how much more each row has of each column than its share, shrunk towards 1; shape of `mass`."""
-    expected = mass.sum(axis=1, keepdims=True) * mass.sum(axis=0) / (mass.sum() or 1.0)
-    return np.asarray((mass + prior) / (expected + prior))
+    return np.asarray((mass + prior) / (expected_mass(mass) + prior))
 
 
 def genre_members(model: UpdatableModel) -> pd.DataFrame:
@@ -214,11 +218,11 @@ def genre_lifts(model: UpdatableModel) -> pd.DataFrame:
     return pd.DataFrame(lifts(member.to_numpy(dtype=float).T @ mass, prior_of(model, mass)), index=list(member.columns))
 
 
-def genre_excess(model: UpdatableModel) -> pd.DataFrame:
-    """Return the standardised excess of each genre (rows) in each factor (columns); empty where none are known."""
+def genre_excess(model: UpdatableModel, mass: Matrix) -> pd.DataFrame:
+    """Return the standardised excess of each genre (rows) in each factor (columns); `mass` is that of the items."""
     member = genre_members(model)
-    mass = member.to_numpy(dtype=float).T @ masses(model)
-    expected = mass.sum(axis=1, keepdims=True) * mass.sum(axis=0) / (mass.sum() or 1.0)
+    mass = member.to_numpy(dtype=float).T @ mass
+    expected = expected_mass(mass)
     excess = np.divide(mass - expected, np.sqrt(expected), out=np.zeros_like(mass), where=expected > 0)
     return pd.DataFrame(excess, index=list(member.columns))
 
@@ -253,7 +257,7 @@ def factor_summary(model: UpdatableModel, n: int = TITLES) -> pd.DataFrame:
     check_number("n", n, minimum=1, integer=True)
     model._check_fitted()
     mass = masses(model)
-    lift, genres = lifts(mass, prior_of(model, mass)), genre_excess(model)
+    lift, genres = lifts(mass, prior_of(model, mass)), genre_excess(model, mass)
     leading = np.argsort(-lift, axis=0, kind="stable")[:n].T
     names = item_names(model, np.arange(len(mass)))
     rated = model._ratings.item_counts > 0, model._ratings.user_counts > 0

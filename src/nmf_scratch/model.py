@@ -17,6 +17,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Self
 
+import numpy as np
 from numpy.typing import ArrayLike
 
 from nmf_scratch._check import InputError, check_choice, check_number
@@ -300,9 +301,10 @@ class NMF(ReadableModel):
         The latter cannot raise the objective of a solver that descends, and makes a user's row what their ratings say,
         as `fold_in` would have it.
         """
-        users, items = rows_below(ratings, self.exact_below if solver.stochastic else len(ratings) + 1)
-        if not solver.stochastic:
-            items = items[:0]
+        if solver.stochastic:
+            users, items = rows_below(ratings, self.exact_below)
+        else:
+            users, items = np.flatnonzero(ratings.user_counts), np.zeros(0, np.intp)
         if not len(users) + len(items):
             return result
         said = f"the rows of {len(items):,} items and {len(users):,} users were solved exactly"

@@ -204,12 +204,17 @@ def ended(
     factors = step(result.factors)
     *before, last = result.history.records
     seconds = last.seconds + time.perf_counter() - started
-    value, squares = objective.value_and_squares(train, factors)
-    train_rmse = unit * float(np.sqrt(squares / train.total_weight))
+    value, train_rmse = fit_errors(train, factors, objective, unit)
     kkt = last.kkt if np.isnan(last.kkt) else objective.kkt_residual(train, factors)
     record = EpochRecord(last.epoch, seconds, value, train_rmse, last.valid_rmse, kkt)
     history = TrainingHistory([*before, record], [*result.history.events, f"epoch {last.epoch}: {said}"])
     return FitResult(factors, history, result.stop_reason)
+
+
+def fit_errors(train: Ratings, factors: Factors, objective: Objective, unit: float) -> tuple[float, float]:
+    """Return the objective, and the training RMSE in the unit of the ratings."""
+    value, squares = objective.value_and_squares(train, factors)
+    return value, unit * float(np.sqrt(squares / train.total_weight))
 
 
 def _train(run: _Run, solver: Solver, stopping: Stopping, key: int) -> str:
@@ -290,8 +295,7 @@ class _Run:
 
     def look(self, epoch: int) -> EpochRecord:
         """Judge the factors as they are."""
-        objective, squares = self.objective.value_and_squares(self.train, self.factors)
-        train_rmse = self.monitor.unit * float(np.sqrt(squares / self.train.total_weight))
+        objective, train_rmse = fit_errors(self.train, self.factors, self.objective, self.monitor.unit)
         kkt = self._kkt() if self.monitor.kkt or (epoch == 0 and self._kkt_at_ends) else np.nan
         return EpochRecord(epoch, self.seconds, objective, train_rmse, self._valid_rmse(), kkt)
 

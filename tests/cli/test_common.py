@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from nmf_scratch import InputError, __version__, load_dataset
+from nmf_scratch import NMF, InputError, __version__, load_dataset
 from nmf_scratch.cli import _common
 from nmf_scratch.data import movielens
 
@@ -248,6 +248,11 @@ class TestHelp:
         text = " ".join(cli("train", "--help").out.replace("│", " ").split())
         assert "[default: (ml-100k, else demo)]" in text
         assert "[default: ($NMF_SCRATCH_DATA_DIR or ./data)]" in text
+
+    def test_defaults_are_those_of_the_estimator(self):
+        params = NMF().get_params()
+        chosen = params["solver"], params["n_components"], str(params["weighting"])
+        assert chosen == (_common.SOLVER, _common.RANK, _common.WEIGHTING)
 
     def test_the_version(self, cli):
         assert cli("--version") == (0, f"{__version__}\n", "")

@@ -93,6 +93,24 @@ def test_with_small_steps_weight_three_goes_as_far_as_three_visits(name, setting
         np.testing.assert_allclose(first - before, second - before, rtol=1e-3, atol=1e-4 * way)
 
 
+@both_forms
+@pytest.mark.parametrize(("name", "settings"), [("sgd", {}), ("adagrad", {}), ("adagrad", {"per": "coordinate"})])
+def test_gradients_are_proportional_to_the_weight(name, settings, biases):
+    ratings, objective = small_ratings(4).take([0]), OBJECTIVES["lasso"]
+    start = scaled_start(ratings, 3, biases=biases, dtype="float64", key=4)
+    solver, found = SOLVERS[name](step=1e-3, schedule="constant", **settings), []
+    for weight in (1.0, 2.5):
+        factors = start.copy()
+        state = solver.start(ratings, factors, objective, key=4, max_iter=1)
+        state["grid"] = state["grid"]._replace(weights=spaced(np.full(1, weight), np.float64))
+        solver.epoch(state)
+        found.append((state["squares"] / weight, factors.W - start.W, factors.H - start.H))
+    assert found[0][0] == pytest.approx(found[1][0], rel=1e-14)
+    for one, other in zip(found[0][1:], found[1][1:], strict=True):
+        assert np.abs(one).max() > 0
+        np.testing.assert_allclose(2.5 * one, other, rtol=1e-10, atol=1e-14)
+
+
 def test_adam_learns_from_weights():
     few, _ = weighted()
     start = scaled_start(few, 3, dtype="float64", key=3)

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 USER_MISTAKE, INTERRUPTED = 2, 130
 """Exit codes."""
 
+SOLVER, RANK, WEIGHTING = "adagrad", 100, "0.5"
+"""Defaults of options, those of `NMF`: to import it would slow every command down."""
+
 FIRST_CHOICE, SECOND_CHOICE = "ml-100k", "demo"
 PREDEFINED = "u1-u5"
 
@@ -215,7 +218,7 @@ def make_model(
     max_iter: int | None,
     seed: int,
     loss: float = 2.0,
-    weighting: str = "0.5",
+    weighting: str = WEIGHTING,
     l1_ratio: float = 0.0,
     exact_below: int = 0,
 ) -> NMF:

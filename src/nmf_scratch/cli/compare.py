@@ -12,6 +12,7 @@ from rich.table import Table
 
 from nmf_scratch._check import check_choice, check_number
 from nmf_scratch.cli._common import (
+    WEIGHTING,
     ColumnsOption,
     DataDirOption,
     DatasetOption,
@@ -66,7 +67,7 @@ def compare(
     seed: SeedOption = 0,
     alpha: Annotated[float, typer.Option(help="Penalty on the factors, the same for all.")] = 0.2,
     alpha_bias: Annotated[float, typer.Option(help="Penalty on the biases, the same for all.")] = 16.0,
-    weighting: WeightingOption = "0.5",
+    weighting: WeightingOption = WEIGHTING,
     l1_ratio: L1RatioOption = 0.0,
     max_iter: Annotated[int, typer.Option(help="Epochs of every solver.")] = 60,
     seeds: Annotated[int, typer.Option(help="Starts for each fold.")] = 1,

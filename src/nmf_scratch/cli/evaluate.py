@@ -10,6 +10,9 @@ from rich.table import Table
 
 from nmf_scratch._check import InputError, check_number
 from nmf_scratch.cli._common import (
+    RANK,
+    SOLVER,
+    WEIGHTING,
     AlphaBiasOption,
     AlphaOption,
     ColumnsOption,
@@ -68,13 +71,13 @@ _ROWS = {
 
 def evaluate(
     dataset: DatasetOption = None,
-    solver: SolverOption = "adagrad",
-    n_components: RankOption = 100,
+    solver: SolverOption = SOLVER,
+    n_components: RankOption = RANK,
     folds: FoldsOption = "5",
     seed: SeedOption = 0,
     alpha: AlphaOption = None,
     alpha_bias: AlphaBiasOption = None,
-    weighting: WeightingOption = "0.5",
+    weighting: WeightingOption = WEIGHTING,
     l1_ratio: L1RatioOption = 0.0,
     exact_below: ExactBelowOption = 0,
     loss: LossOption = 2.0,

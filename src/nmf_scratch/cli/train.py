@@ -39,6 +39,9 @@ from nmf_scratch._check import InputError
 from nmf_scratch._version import __version__
 from nmf_scratch.cli._asking import LATEST
 from nmf_scratch.cli._common import (
+    RANK,
+    SOLVER,
+    WEIGHTING,
     AlphaBiasOption,
     AlphaOption,
     ColumnsOption,
@@ -97,13 +100,13 @@ NO_PART_OF_A_RUN = ("output", "as_json", "checkpoint", "resume")
 
 def train(
     dataset: DatasetOption = None,
-    solver: SolverOption = "adagrad",
-    n_components: RankOption = 100,
+    solver: SolverOption = SOLVER,
+    n_components: RankOption = RANK,
     folds: FoldsOption = "5",
     seed: SeedOption = 0,
     alpha: AlphaOption = None,
     alpha_bias: AlphaBiasOption = None,
-    weighting: WeightingOption = "0.5",
+    weighting: WeightingOption = WEIGHTING,
     l1_ratio: L1RatioOption = 0.0,
     exact_below: ExactBelowOption = 0,
     loss: LossOption = 2.0,

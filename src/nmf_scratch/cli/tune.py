@@ -23,6 +23,7 @@ from rich.table import Table
 from nmf_scratch._check import InputError, check_number
 from nmf_scratch.cli._common import (
     INTERRUPTED,
+    WEIGHTING,
     ColumnsOption,
     DataDirOption,
     DatasetOption,
@@ -70,7 +71,7 @@ def tune(
         str | None, typer.Option(help="Penalties on the biases, likewise.", show_default="each solver's own")
     ] = None,
     weighting: Annotated[
-        str | None, typer.Option(help="Growths of the penalty: count,plain,0.5.", show_default="0.5")
+        str | None, typer.Option(help="Growths of the penalty: count,plain,0.5.", show_default=WEIGHTING)
     ] = None,
     l1_ratio: Annotated[str | None, typer.Option(help="Shares of lasso: 0,0.5.", show_default="0")] = None,
     loss: Annotated[str | None, typer.Option(help="Values of β, as in 2,1.", show_default="2,1")] = None,

@@ -79,7 +79,7 @@ class AdaGrad(Stochastic):
         args = order_of(state), state["side_W"], state["side_H"], sums, state["biases"], step
         if self.per == "coordinate":
             return by_coordinate(*args)
-        k, number = state["n_latent"], step.dtype.type
+        k, number = state["columns_W"].n_latent, step.dtype.type
         return by_row(*args, number(1 / k), number(-k % LANES))
 
 

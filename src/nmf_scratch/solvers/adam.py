@@ -18,8 +18,7 @@ gradient of this very visit is a good part of the root that divides it: large on
 and an outlier pulls little more than any other rating. The balance moves from the mean of the ratings towards their
 median: a robust loss, by the back door. The default is short, β₁ = 0 and β₂ = 0.9: it ends at a *higher* objective than
 sgd, and predicts held-out ratings better (on the validation splits of choose_defaults.py; their scores are kept in
-benchmarks/results/defaults/adam.json). To
-minimise the objective itself take beta2=0.999.
+benchmarks/results/defaults). To minimise the objective itself take beta2=0.999.
 
 Cost: O(n_ratings · k) per epoch, three times the memory. Not monotone. Derived in docs/learn/adaptive-steps.md.
 """

@@ -66,8 +66,9 @@ class ExponentiatedGradient(Stochastic):
         state = super().start(train, factors, objective, key=key, max_iter=max_iter)
         for side in ("W", "H"):
             sizes = np.maximum(state[side].mean(axis=0), FLOOR, dtype=state[side].dtype)
-            columns, n_padding = state[f"columns_{side}"], -state["n_latent"] % LANES
-            state[f"sizes_{side}"] = np.pad(sizes[: columns.n_latent], (0, n_padding), constant_values=np.inf)
+            columns = state[f"columns_{side}"]
+            state[f"sizes_{side}"] = np.full(state[f"side_{side}"].latent.shape[1], np.inf, sizes.dtype)
+            state[f"sizes_{side}"][: columns.n_latent] = sizes[: columns.n_latent]
             state[f"bias_size_{side}"] = sizes[columns.free_bias]
         return state
 

@@ -19,7 +19,9 @@ them in it, costs as much as visiting them.)
 A visit is a few dozen instructions, and what it costs is how it finds its numbers. So an epoch works on copies of W and
 H that are laid out for it: rows that are visited together lie together, latent columns fill whole SIMD registers,
 biases stand apart, and what a visit carries of a row's penalty, 1/n_u of it, is divided beforehand. Copying them there
-and back costs as much as a visit or two per row.
+and back costs as much as a visit or two per row. Places are unsigned numbers in a kernel: one that may be negative is
+tested whether to count from the end, which costs a tenth. And each kernel has the few lines of the residual (SGD.1)
+written out: called as a function they cost `sgd` nearly half of its speed, and the others up to a fifth.
 
 The grid follows the data and the parameters, never the machine: same seed, same bits anywhere.
 """

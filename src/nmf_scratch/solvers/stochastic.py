@@ -88,7 +88,6 @@ class Stochastic:
         """Prepare the ratings in grid order, and the layout that epochs work on."""
         state = {
             "grid": self.grid(train, factors, generator(key, SHUFFLE, max_iter)),
-            "n_latent": factors.columns[0].n_latent,
             "biases": factors.biases,
             "key": key,
             "epoch": 0,
