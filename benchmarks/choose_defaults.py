@@ -8,9 +8,10 @@ Two data sets: the training part of u1 (ml-100k), and the training part of the f
 From each, three times, a tenth is held out at random. A setting's score is the mean validation RMSE over both.
 
 What all solvers share (`SHARED`) comes first, by a sweep of one parameter at a time around it for two solvers, a
-stochastic and a deterministic one. There, the share of places in top tens that go to items with fewer than ten ratings
-counts as much as the RMSE. Then each solver's own parameters are searched by RMSE: one at a time, keep the best value,
-start over until nothing improves. Where a longer run gains less than 0.0005, the default is the shorter one.
+stochastic and a deterministic one. No single number decides there: besides the RMSE it shows nDCG@10 (relevant are
+ratings of 4 and more) and the share of places in top tens that go to items with fewer than ten ratings. Then each
+solver's own parameters are searched by RMSE: one at a time, keep the best value, start over until nothing improves.
+Where a costlier setting gains less than 0.0005, the default is the cheaper one.
 
 Every score is kept in benchmarks/results/defaults/, one file per solver, as soon as it is known: an interrupted search
 goes on where it was, and a changed solver wants its file deleted.
@@ -30,8 +31,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from nmf_scratch import NMF, KFold, PredefinedSplit, load_dataset
-from nmf_scratch.metrics import rmse
+from nmf_scratch import NMF, KFold, PredefinedSplit, cross_validate, evaluate_ranking, load_dataset
 from nmf_scratch.solvers import SOLVERS
 
 RESULTS = Path(__file__).parent / "results" / "defaults"
@@ -75,20 +75,18 @@ AROUND = [
 ]
 """What is changed in the sweep of shared parameters; the last for stochastic solvers only."""
 
-Splits = dict[str, list[tuple[pd.DataFrame, pd.DataFrame]]]
-
 
 @cache
-def inner_splits(n: int = 3) -> Splits:
-    """Return (training, validation) tables by data set."""
+def inner_splits(n: int = 3) -> dict[str, list[tuple[pd.DataFrame, PredefinedSplit]]]:
+    """Return by data set what is left of it for choosing, with n ways to hold a tenth of that out."""
     hundred, small = load_dataset("ml-100k"), load_dataset("ml-latest-small")
     folds = PredefinedSplit(hundred.test_fold), KFold(5, shuffle=True, random_state=0)
-    found: Splits = {}
+    found = {}
     for dataset, cv in zip((hundred, small), folds, strict=True):
         train, _ = next(iter(cv.split(dataset.ratings)))
         table = dataset.ratings.iloc[train]
         draws = (np.random.default_rng(seed).random(len(table)) < 0.1 for seed in range(n))
-        found[dataset.name] = [(table[~held_out], table[held_out]) for held_out in draws]
+        found[dataset.name] = [(table, PredefinedSplit(np.where(held_out, 0, -1))) for held_out in draws]
     return found
 
 
@@ -100,31 +98,42 @@ def model_of(name: str, setting: dict[str, Any]) -> NMF:
 
 
 def measure(name: str, setting: dict[str, Any], lists: bool = False) -> dict[str, dict[str, float]]:
-    """Return the mean validation RMSE in each data set and, on request, the share of places for rare items."""
-    measured = {}
-    for dataset, splits in inner_splits().items():
-        errors, shares = [], []
-        for train, valid in splits:
-            model = model_of(name, setting).fit(train)
-            errors.append(rmse(valid["rating"], model.predict(valid[["user", "item"]])))
-            if lists:
-                shares.append(float((model.recommend(model.user_ids_, n=10)["n_ratings"] < 10).mean()))
-        measured[dataset] = {"rmse": float(np.mean(errors))} | ({"rare": float(np.mean(shares))} if lists else {})
-    return measured
+    """Return the mean validation RMSE in each data set and, on request, nDCG@10 and the share of rare items."""
+    model = model_of(name, setting)
+    judged = {
+        dataset: [judge_lists(model, *split) if lists else judge_stars(model, *split) for split in splits]
+        for dataset, splits in inner_splits().items()
+    }
+    return {dataset: pd.DataFrame(scores).mean().to_dict() for dataset, scores in judged.items()}
 
 
-def known(name: str, setting: dict[str, Any], lists: bool = False, file: str | None = None) -> float:
+def judge_stars(model: NMF, table: pd.DataFrame, cv: PredefinedSplit) -> dict[str, float]:
+    """Return the RMSE on what is held out."""
+    return cross_validate(model, table, cv=cv)[["rmse"]].iloc[0].to_dict()
+
+
+def judge_lists(model: NMF, table: pd.DataFrame, cv: PredefinedSplit) -> dict[str, float]:
+    """Return RMSE, nDCG@10, and the share of places in top tens for items with fewer than ten ratings."""
+    scores = evaluate_ranking(model, table, cv=cv, k=10, threshold=4.0)[["rmse", "ndcg"]].iloc[0].to_dict()
+    train, _ = next(iter(cv.split(table)))
+    model.fit(table.iloc[train])
+    return {**scores, "rare": float((model.recommend(model.user_ids_, n=10)["n_ratings"] < 10).mean())}
+
+
+def known(name: str, setting: dict[str, Any], shared: bool = False) -> float:
     """Return the score of a setting, from the file if it is there; else measure it, and keep it."""
-    path = RESULTS / f"{file or name}.json"
+    file = "shared" if shared else name
+    path = RESULTS / f"{file}.json"
     kept = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    key = " ".join([*([name] if file else []), *(f"{key}={value}" for key, value in setting.items())])
+    words = [f"{parameter}={value}" for parameter, value in setting.items()]
+    key = " ".join([name, *words] if shared else words)
     if key not in kept:
-        kept[key] = measure(name, setting, lists)
+        kept[key] = measure(name, setting, lists=shared)
         path.parent.mkdir(exist_ok=True)
         path.with_suffix(".new").write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
         path.with_suffix(".new").replace(path)
     score = float(np.mean([found["rmse"] for found in kept[key].values()]))
-    print(f"  {file or name}: {key} -> {score:.4f} {kept[key]}", flush=True)
+    print(f"  {file}: {key} -> {score:.4f} {kept[key]}", flush=True)
     return score
 
 
@@ -148,7 +157,7 @@ def sweep_shared() -> None:
             nu = change.get("weighting", 0.5)
             scaled = round(alpha * 100 ** (0.5 - nu), 4)  # the same for a row with a hundred ratings
             if "exact_below" not in change or SOLVERS[name].stochastic:
-                known(name, {"alpha": scaled, **change}, lists=True, file="shared")
+                known(name, {"alpha": scaled, **change}, shared=True)
 
 
 def main() -> None:

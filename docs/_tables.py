@@ -100,16 +100,15 @@ def least(numbers: dict[str, float], among: Iterable[str] | None = None) -> str:
 
 def defaults_table() -> str:
     """Return what becomes of the validation scores if one of the shared parameters is changed."""
-    found = json.loads((ROOT / "benchmarks/results/defaults/shared.json").read_text(encoding="utf-8"))
-    heads = ["solver", "changed", *(f"{what}, {data}" for what in ("RMSE", "rare") for data in ("100k", "small"))]
+    measures = {"rmse": "{:.4f}", "ndcg": "{:.3f}", "rare": "{:.1%}"}
+    heads = [f"{name}, {data}" for name in ("RMSE", "nDCG@10", "rare") for data in ("100k", "small")]
     rows = []
-    for key, by_data in found.items():
+    for key, by_data in stored("defaults/shared").items():
         solver, *setting = key.split()
         changed = [part for part in setting if not part.startswith("alpha=")]
-        scores = list(by_data.values())
-        numbers = [f"{score['rmse']:.4f}" for score in scores] + [f"{score['rare']:.1%}" for score in scores]
+        numbers = [form.format(scores[name]) for name, form in measures.items() for scores in by_data.values()]
         rows.append([f"`{solver}`", f"`{changed[-1]}`" if changed else "nothing", *numbers])
-    return output.table(2, heads, rows)
+    return output.table(2, ["solver", "changed", *heads], rows)
 
 
 # ---- beside other libraries
