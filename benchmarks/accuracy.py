@@ -11,7 +11,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from nmf_scratch import NMF, PredefinedSplit, cross_validate, load_dataset
-from nmf_scratch.baselines import BASELINES
+from nmf_scratch.evaluation.baselines import BASELINES
 from nmf_scratch.plots.convergence import plot_convergence
 from nmf_scratch.plots.style import save_figure
 from nmf_scratch.solvers import SOLVERS

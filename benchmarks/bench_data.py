@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from nmf_scratch import LabelEncoder, Ratings
-from nmf_scratch.data.readers import read_ratings
+from nmf_scratch.readers.text import read_ratings
 
 
 @pytest.mark.benchmark(group="reading")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from nmf_scratch.factors import scaled_start
-from nmf_scratch.recommendation import top_n
+from nmf_scratch.fitted.top_n import top_n
 
 
 @pytest.fixture(scope="module")

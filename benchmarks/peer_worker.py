@@ -278,7 +278,7 @@ def ours(solver_name: str, biases: bool) -> Callable[[Data, int], Fit]:
 def ours_top_n(data: Data, threads: int) -> TopN:
     """nmf_scratch's top-N lists from given factors, seen items left out."""
     from nmf_scratch import Ratings
-    from nmf_scratch.recommendation import top_n
+    from nmf_scratch.fitted.top_n import top_n
 
     n_users, n_items = map(int, data.shape)
     seen = Ratings.from_arrays(data.users, data.items, data.values, n_users=n_users, n_items=n_items).by_user

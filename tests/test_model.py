@@ -8,9 +8,9 @@ from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, cross_val_score
 
 from nmf_scratch import NMF, InputError, KFold, PredefinedSplit, Ratings, cross_validate
-from nmf_scratch.baselines import BiasModel
 from nmf_scratch.data.dataset import Dataset
-from nmf_scratch.data.pairs import encode
+from nmf_scratch.data.inputs import encode
+from nmf_scratch.evaluation.baselines import BiasModel
 from nmf_scratch.solvers import SGD, SOLVERS, MultiplicativeUpdates
 
 RNG = np.random.default_rng(0)

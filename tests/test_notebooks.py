@@ -8,10 +8,10 @@ import pytest
 
 from nmf_scratch import NMF, InputError
 from nmf_scratch._html import ROWS, summary
+from nmf_scratch.evaluation.tuning import tune
 from nmf_scratch.history import EpochRecord, TrainingHistory
 from nmf_scratch.plots.model import PICTURES
 from nmf_scratch.plots.style import alt_text
-from nmf_scratch.tuning import tune
 
 CELLS = """
 from nmf_scratch import NMF, load_dataset
@@ -29,11 +29,11 @@ model.fold_in({1: 5, 2: 3})
 from nmf_scratch.plots.dataset import plot_long_tail
 plot_long_tail([5, 3, 1], [4, 4, 1])
 ---
-from nmf_scratch.demonstrations import paths
+from nmf_scratch.evaluation.demonstrations import paths
 from nmf_scratch.plots.animation import animate_paths
 animate_paths(paths(1))
 ---
-from nmf_scratch.tuning import tune
+from nmf_scratch.evaluation.tuning import tune
 tune(NMF(2, solver="cd"), data, space={"alpha": [0.01, 0.1]}, n_candidates=2, cv=2)
 """
 

@@ -5,8 +5,8 @@ import pytest
 from sklearn.model_selection import GridSearchCV, cross_val_score
 
 from nmf_scratch import NMF, InputError, Ratings
-from nmf_scratch.folding import take_rows
-from nmf_scratch.interpretation import influences
+from nmf_scratch.fitted.explanation import influences
+from nmf_scratch.fitted.fold_in import take_rows
 
 SETTINGS = {"n_components": 3, "solver": "als", "max_iter": 5, "random_state": 0, "tol": 0.0}
 

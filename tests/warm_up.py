@@ -19,8 +19,8 @@ WORK = """
 import sys, warnings
 import numpy as np
 from nmf_scratch import NMF, PredefinedSplit, evaluate_ranking, load_dataset
-from nmf_scratch.baselines import Popularity
-from nmf_scratch.recommendation import BLOCK
+from nmf_scratch.evaluation.baselines import Popularity
+from nmf_scratch.fitted.top_n import BLOCK
 from nmf_scratch.solvers import SOLVERS
 
 warnings.simplefilter("ignore")

@@ -7,7 +7,7 @@ What does a step of each solver look like, and how does a table with gaps fill i
 
 import matplotlib.pyplot as plt
 
-from nmf_scratch.demonstrations import paths, reconstruct
+from nmf_scratch.evaluation.demonstrations import paths, reconstruct
 from nmf_scratch.plots.animation import animate_paths, animate_reconstruction
 from nmf_scratch.plots.style import use_pyplot
 

@@ -9,9 +9,9 @@ were held out stop falling?
 import matplotlib.pyplot as plt
 
 from nmf_scratch import NMF, load_dataset
-from nmf_scratch.data.movielens import DataUnavailable
 from nmf_scratch.plots.convergence import plot_convergence
 from nmf_scratch.plots.style import alt_text, use_pyplot
+from nmf_scratch.readers.catalogue import DataUnavailable
 
 try:
     dataset = load_dataset("ml-100k", download=False)

@@ -13,7 +13,6 @@ from nmf_scratch.data.activity import coded, density_grid, item_names, over_time
 from nmf_scratch.data.demographics import groups_of, preference_lifts
 from nmf_scratch.data.genres import genre_table, genre_tree, genres_of
 from nmf_scratch.data.likeness import user_likeness
-from nmf_scratch.data.movielens import DataUnavailable
 from nmf_scratch.data.statistics import describe, histogram
 from nmf_scratch.plots.dataset import (
     plot_genres,
@@ -27,6 +26,7 @@ from nmf_scratch.plots.dataset import (
     plot_treemap,
 )
 from nmf_scratch.plots.style import alt_text, use_pyplot
+from nmf_scratch.readers.catalogue import DataUnavailable
 
 try:
     dataset = load_dataset("ml-100k", download=False)

@@ -10,13 +10,13 @@ together again to explain one score.
 import matplotlib.pyplot as plt
 
 from nmf_scratch import NMF, load_dataset
-from nmf_scratch.data.movielens import DataUnavailable
-from nmf_scratch.diagnosis import typical_pair
-from nmf_scratch.factor_statistics import factor_strengths, item_map, singular_values
-from nmf_scratch.interpretation import genre_lifts
+from nmf_scratch.evaluation.diagnosis import typical_pair
+from nmf_scratch.fitted.explanation import genre_lifts
+from nmf_scratch.fitted.factor_statistics import factor_strengths, item_map, singular_values
 from nmf_scratch.plots.factors import plot_genre_lifts, plot_map, plot_spectrum
 from nmf_scratch.plots.predictions import plot_explanation
 from nmf_scratch.plots.style import use_pyplot
+from nmf_scratch.readers.catalogue import DataUnavailable
 
 try:
     dataset = load_dataset("ml-100k", download=False)

@@ -9,10 +9,10 @@ is counted, epochs or seconds, and on how near is near enough.
 import matplotlib.pyplot as plt
 
 from nmf_scratch import KFold, load_dataset
-from nmf_scratch.comparison import compare, excess
-from nmf_scratch.data.movielens import DataUnavailable
+from nmf_scratch.evaluation.comparison import compare, excess
 from nmf_scratch.plots.comparison import plot_comparison, plot_targets
 from nmf_scratch.plots.style import alt_text, use_pyplot
+from nmf_scratch.readers.catalogue import DataUnavailable
 
 try:
     dataset = load_dataset("ml-100k", download=False)

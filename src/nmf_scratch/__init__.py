@@ -20,32 +20,31 @@ if TYPE_CHECKING:
     from nmf_scratch._check import InputError, NotFittedError
     from nmf_scratch.data.dataset import Dataset
     from nmf_scratch.data.encoder import LabelEncoder
-    from nmf_scratch.data.movielens import load_dataset
     from nmf_scratch.data.ratings import Ratings
-    from nmf_scratch.evaluation import cross_validate, evaluate_groups, evaluate_ranking, summarise
-    from nmf_scratch.holdouts import LeaveNOut, TimeOrderedSplit
+    from nmf_scratch.evaluation.cross_validation import cross_validate, evaluate_groups, evaluate_ranking, summarise
+    from nmf_scratch.evaluation.splits import KFold, LeaveNOut, PredefinedSplit, TimeOrderedSplit, train_test_split
+    from nmf_scratch.evaluation.tuning import tune
     from nmf_scratch.model import NMF
-    from nmf_scratch.model_selection import KFold, PredefinedSplit, train_test_split
-    from nmf_scratch.tuning import tune
+    from nmf_scratch.readers.load import load_dataset
 
 _HOME = {
     "NMF": "model",
     "Dataset": "data.dataset",
     "InputError": "_check",
     "NotFittedError": "_check",
-    "KFold": "model_selection",
+    "KFold": "evaluation.splits",
     "LabelEncoder": "data.encoder",
-    "LeaveNOut": "holdouts",
-    "PredefinedSplit": "model_selection",
+    "LeaveNOut": "evaluation.splits",
+    "PredefinedSplit": "evaluation.splits",
     "Ratings": "data.ratings",
-    "TimeOrderedSplit": "holdouts",
-    "cross_validate": "evaluation",
-    "evaluate_groups": "evaluation",
-    "evaluate_ranking": "evaluation",
-    "load_dataset": "data.movielens",
-    "summarise": "evaluation",
-    "train_test_split": "model_selection",
-    "tune": "tuning",
+    "TimeOrderedSplit": "evaluation.splits",
+    "cross_validate": "evaluation.cross_validation",
+    "evaluate_groups": "evaluation.cross_validation",
+    "evaluate_ranking": "evaluation.cross_validation",
+    "load_dataset": "readers.load",
+    "summarise": "evaluation.cross_validation",
+    "train_test_split": "evaluation.splits",
+    "tune": "evaluation.tuning",
 }
 
 __all__ = [

@@ -20,11 +20,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from nmf_scratch._archive import Arrays, as_json, checksum, load_arrays, save_arrays, storable
 from nmf_scratch._check import InputError, check_number
 from nmf_scratch._version import __version__
 from nmf_scratch.data.ratings import Ratings
 from nmf_scratch.factors import Factors
-from nmf_scratch.persistence import Arrays, as_json, checksum, load_arrays, save_arrays, storable
 from nmf_scratch.solvers import Solver, State
 
 KIND = "checkpoint"

@@ -25,7 +25,6 @@ from numpy.typing import NDArray
 
 from nmf_scratch._check import InputError
 from nmf_scratch._random import INIT, generator
-from nmf_scratch.baselines import shrunk_offsets
 from nmf_scratch.data.ratings import Ratings
 from nmf_scratch.factors import BIAS_LEVEL, Factors, scaled_start
 
@@ -181,3 +180,22 @@ INITIALISERS: dict[str, Callable[..., Factors]] = {
     "nndsvda": nndsvda_start,
 }
 """Every initialiser by its name."""
+
+
+def shrunk_offsets(
+    ratings: Ratings, centred: NDArray[Any], reg_user: float, reg_item: float, max_iter: int = 20
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the offsets b_u and c_i of (BL.1) for ratings whose mean was taken off, by alternation."""
+    b, c = np.zeros(ratings.n_users), np.zeros(ratings.n_items)
+    for _ in range(max_iter):
+        c = shrunk_means(ratings.items, centred - b[ratings.users], ratings.n_items, reg_item)
+        b = shrunk_means(ratings.users, centred - c[ratings.items], ratings.n_users, reg_user)
+    return b, c
+
+
+def shrunk_means(codes: NDArray[Any], values: NDArray[Any], n_codes: int, reg: float) -> NDArray[np.float64]:
+    """Mean of the values of each code, as if `reg` more values of 0 had been seen; 0 where there are none."""
+    totals = np.bincount(codes, weights=values, minlength=n_codes)
+    counts = np.bincount(codes, minlength=n_codes) + reg
+    means: NDArray[np.float64] = np.divide(totals, counts, out=np.zeros(n_codes), where=counts > 0)
+    return means

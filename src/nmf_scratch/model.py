@@ -1,7 +1,7 @@
 """`NMF`, the estimator: factors behind the caller's own ids.
 
 Here is the learning side: parameters, checks, and the way from raw ratings to factors. What a fitted model can be asked
-is in `nmf_scratch.fitted`. Both follow scikit-learn's contract without depending on scikit-learn: the constructor
+is in `nmf_scratch.fitted.state`. Both follow scikit-learn's contract without depending on scikit-learn: the constructor
 stores, `fit` validates, what was learnt ends in an underscore.
 
 Ratings are divided by their mean before training, so that penalties and step sizes mean the same on a scale of 1–5 and
@@ -24,17 +24,17 @@ from nmf_scratch._check import InputError, check_choice, check_number
 from nmf_scratch._progress import EpochProgress
 from nmf_scratch._random import SPLIT, RandomState, generator, random_key
 from nmf_scratch.checkpoint import Checkpoint, checkpoint_of
-from nmf_scratch.data.pairs import encode, item_table
+from nmf_scratch.data.inputs import encode, item_table
 from nmf_scratch.data.ratings import Ratings
 from nmf_scratch.factors import Factors
-from nmf_scratch.fitted import UNKNOWN_POLICIES
-from nmf_scratch.folding import rows_below, with_best_rows
+from nmf_scratch.fitted.fold_in import rows_below, with_best_rows
+from nmf_scratch.fitted.reading import ReadableModel
+from nmf_scratch.fitted.state import UNKNOWN_POLICIES
+from nmf_scratch.fitted.update import Strength
 from nmf_scratch.initialisers import INITIALISERS, own_start
 from nmf_scratch.objective import Objective
-from nmf_scratch.reading import ReadableModel
 from nmf_scratch.solvers import SOLVERS, Solver
 from nmf_scratch.training import Callback, FitResult, Monitor, Stopping, ended, fit_factors
-from nmf_scratch.updating import Strength
 
 MAX_COMPONENTS = 10_000
 """More factors than this is a mistake: a slip of the keyboard would fill the memory."""

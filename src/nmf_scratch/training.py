@@ -31,9 +31,9 @@ from nmf_scratch._check import check_number
 from nmf_scratch._jit import threads
 from nmf_scratch.checkpoint import Checkpoint, Keeper, Saved, problem_of
 from nmf_scratch.data.ratings import Ratings
+from nmf_scratch.evaluation.metrics import rmse
 from nmf_scratch.factors import Factors, scaled_start
 from nmf_scratch.history import EpochRecord, TrainingHistory
-from nmf_scratch.metrics import rmse
 from nmf_scratch.objective import Objective
 from nmf_scratch.solvers import Solver, State
 

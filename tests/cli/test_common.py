@@ -11,7 +11,7 @@ import pytest
 
 from nmf_scratch import NMF, InputError, __version__, load_dataset
 from nmf_scratch.cli import _common
-from nmf_scratch.data import movielens
+from nmf_scratch.readers import load
 
 COMMANDS = (
     *([], ["train"], ["evaluate"], ["compare"], ["recommend"]),
@@ -102,9 +102,9 @@ class TestBadOptions:
                 raise AssertionError("the data was read before the options were checked")
             return genuine(name, **others)
 
-        genuine = movielens.load_dataset
+        genuine = load.load_dataset
         if "--columns" not in options:
-            monkeypatch.setattr(movielens, "load_dataset", read_in_vain)
+            monkeypatch.setattr(load, "load_dataset", read_in_vain)
         assert only_line(cli(command, *options)).startswith("error: " + expected)
 
     @pytest.mark.parametrize(
@@ -206,7 +206,7 @@ class TestEnd:
         def fail(*args, **options):
             raise InputError("first\nsecond")
 
-        monkeypatch.setattr(movielens, "load_dataset", fail)
+        monkeypatch.setattr(load, "load_dataset", fail)
         assert only_line(cli("evaluate", "-d", "demo")) == "error: first second"
 
     def test_markup_in_a_message_is_left_alone(self, cli):
@@ -216,14 +216,14 @@ class TestEnd:
         def fail(*args, **options):
             raise PermissionError(13, "Permission denied", "secret.csv")
 
-        monkeypatch.setattr(movielens, "load_dataset", fail)
+        monkeypatch.setattr(load, "load_dataset", fail)
         assert only_line(cli("evaluate", "-d", "demo")) == "error: [Errno 13] Permission denied: 'secret.csv'"
 
     def test_any_other_error_is_a_bug_and_keeps_its_traceback(self, cli, monkeypatch):
         def fail(*args, **options):
             raise KeyError("x")
 
-        monkeypatch.setattr(movielens, "load_dataset", fail)
+        monkeypatch.setattr(load, "load_dataset", fail)
         with pytest.raises(KeyError):
             cli("evaluate", "-d", "demo")
 

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from nmf_scratch.cli import _complete
-from nmf_scratch.data.movielens import CATALOGUE
+from nmf_scratch.readers.catalogue import CATALOGUE
 from nmf_scratch.solvers import SOLVERS
 
 RUN = "import sys; sys.argv = ['nmf-scratch']; from nmf_scratch.cli import main\ntry:\n    main()\nfinally:\n    "

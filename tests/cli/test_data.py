@@ -4,8 +4,8 @@ import zipfile
 import pandas as pd
 import pytest
 
-from nmf_scratch.data import movielens
-from nmf_scratch.data.movielens import CATALOGUE
+from nmf_scratch.readers import catalogue
+from nmf_scratch.readers.catalogue import CATALOGUE
 
 
 class TestList:
@@ -70,7 +70,7 @@ class TestStats:
 
 class TestDownload:
     def test_what_is_there_is_not_fetched_again(self, cli, tmp_path, monkeypatch):
-        monkeypatch.setattr(movielens, "_fetch", None)
+        monkeypatch.setattr(catalogue, "_fetch", None)
         (tmp_path / "ml-100k").mkdir()
         done = cli("data", "download", "ml-100k", "--data-dir", tmp_path)
         assert (done.code, done.out) == (0, "")
@@ -82,7 +82,7 @@ class TestDownload:
                 archive.write(shop, "ml-100k/u.data")
             return folder.with_suffix(".zip")
 
-        monkeypatch.setattr(movielens, "_fetch", fetch)
+        monkeypatch.setattr(catalogue, "_fetch", fetch)
         done = cli("data", "download", "ml-100k", "--data-dir", tmp_path)
         assert done.code == 0
         terms, address, place = done.err.splitlines()
@@ -93,9 +93,9 @@ class TestDownload:
 
     def test_out_of_reach(self, cli, tmp_path, monkeypatch):
         def refuse(source, folder, progress):
-            raise movielens.DataUnavailable("no answer; try again")
+            raise catalogue.DataUnavailable("no answer; try again")
 
-        monkeypatch.setattr(movielens, "_fetch", refuse)
+        monkeypatch.setattr(catalogue, "_fetch", refuse)
         done = cli("data", "download", "ml-1m", "--data-dir", tmp_path)
         assert done.code == 2
         assert done.err.splitlines()[-1] == "error: no answer; try again"

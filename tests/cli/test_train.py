@@ -14,8 +14,8 @@ import pytest
 from nmf_scratch import NMF, load_dataset
 from nmf_scratch._progress import EpochProgress
 from nmf_scratch.cli import train as command
-from nmf_scratch.data import movielens
 from nmf_scratch.plots import convergence
+from nmf_scratch.readers import catalogue, load
 
 QUICK = ("-k", 2, "--folds", 2, "--max-iter", 2)
 
@@ -224,9 +224,9 @@ class TestWithoutMovieLens:
     @pytest.fixture
     def offline(self, monkeypatch):
         def refuse(name, *args, **options):
-            raise movielens.DataUnavailable(f"{name} could not be downloaded (no connection)")
+            raise catalogue.DataUnavailable(f"{name} could not be downloaded (no connection)")
 
-        monkeypatch.setattr(movielens, "download", refuse)
+        monkeypatch.setattr(load, "download", refuse)
 
     def test_the_default_is_demo_and_says_so_in_one_line(self, cli, offline, tmp_path):
         done = cli("train", *QUICK, "--data-dir", tmp_path, "-o", tmp_path / "runs")

@@ -4,8 +4,8 @@ import shlex
 import pandas as pd
 import pytest
 
-from nmf_scratch import tuning
 from nmf_scratch.cli.tune import make_command, make_space
+from nmf_scratch.evaluation import tuning
 
 QUICK = ("-s", "als,sgd", "-k", "2,3", "--alpha", "0.02:0.5", "--loss", "2", "--candidates", 4, "--inner-folds", 2)
 

@@ -6,7 +6,7 @@ import pytest
 from legibility import assert_legible, both_themes
 from PIL import Image
 
-from nmf_scratch.demonstrations import minimum, paths, reconstruct, value
+from nmf_scratch.evaluation.demonstrations import minimum, paths, reconstruct, value
 from nmf_scratch.plots.animation import (
     FRAMES_PER_SECOND,
     animate_paths,

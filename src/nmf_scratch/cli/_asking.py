@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-    from nmf_scratch.folding import FoldedUser
+    from nmf_scratch.fitted.fold_in import FoldedUser
     from nmf_scratch.model import NMF
 
 LATEST = "latest"  # cli.train points it at the newest run
@@ -100,7 +100,7 @@ def own_ratings(file: Path, columns: str | None) -> list[tuple[str, float]]:
     Separators are guessed, quotes and a decimal comma are understood; three columns without names are those of a
     ratings file: user, item, rating.
     """
-    from nmf_scratch.data.formats import SEPARATORS, is_number, split
+    from nmf_scratch.readers.sniffing import SEPARATORS, is_number, split
 
     lines = [line for line in file.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
     fitting = [s for s in SEPARATORS if lines and all(len(split(line, s)) >= 2 for line in lines)]
@@ -121,7 +121,7 @@ def own_ratings(file: Path, columns: str | None) -> list[tuple[str, float]]:
 
 def _places(file: Path, head: list[str], columns: str | None) -> tuple[int, int]:
     """Find the columns of items and ratings."""
-    from nmf_scratch.data.formats import ALIASES, plain_name
+    from nmf_scratch.readers.sniffing import ALIASES, plain_name
 
     plain, wanted, places = [plain_name(name) for name in head], parse_columns(columns) or {}, {}
     for role in ("item", "rating"):

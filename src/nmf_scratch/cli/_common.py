@@ -153,7 +153,8 @@ def read_dataset(
     items: Path | None = None,
 ) -> Dataset:
     """Load the named dataset; with no name, ml-100k if it can be had, else demo, saying so."""
-    from nmf_scratch.data.movielens import DataUnavailable, load_dataset
+    from nmf_scratch.readers.catalogue import DataUnavailable
+    from nmf_scratch.readers.load import load_dataset
 
     tell_when_compiling()
     options = {
@@ -201,7 +202,7 @@ FoldsOption = Annotated[
 
 def make_splitter(folds: str, dataset: Dataset, seed: int) -> Any:
     """Turn --folds into a splitter."""
-    from nmf_scratch.model_selection import KFold, PredefinedSplit
+    from nmf_scratch.evaluation.splits import KFold, PredefinedSplit
 
     if folds != PREDEFINED:
         return KFold(int(folds), shuffle=True, random_state=seed)
@@ -261,8 +262,8 @@ def changed(model: NMF, **parameters: Any) -> NMF:
 def score_all(model: NMF, dataset: Dataset, splitter: Any) -> dict[str, pd.DataFrame]:
     """Cross-validate the baselines and the model on the same folds, with a progress bar."""
     from nmf_scratch._progress import EpochProgress
-    from nmf_scratch.baselines import BASELINES
-    from nmf_scratch.evaluation import cross_validate
+    from nmf_scratch.evaluation.baselines import BASELINES
+    from nmf_scratch.evaluation.cross_validation import cross_validate
 
     n_folds = splitter.get_n_splits()
     scores = {name: cross_validate(baseline(), dataset, cv=splitter) for name, baseline in BASELINES.items()}

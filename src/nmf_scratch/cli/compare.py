@@ -82,9 +82,9 @@ def compare(
     as_json: JsonOption = False,
 ) -> None:
     """Compare solvers on the same folds, from the same start, by the same objective."""
-    from nmf_scratch.baselines import BiasModel
-    from nmf_scratch.comparison import PROBLEM, last_epochs
-    from nmf_scratch.evaluation import cross_validate
+    from nmf_scratch.evaluation.baselines import BiasModel
+    from nmf_scratch.evaluation.comparison import PROBLEM, last_epochs
+    from nmf_scratch.evaluation.cross_validation import cross_validate
     from nmf_scratch.plots.comparison import comparison_figures
     from nmf_scratch.solvers import SOLVERS
 
@@ -126,8 +126,8 @@ def compare(
 
 def _run(data: Dataset, splitter: Any, **settings: Any) -> pd.DataFrame:
     from nmf_scratch._progress import EpochProgress
-    from nmf_scratch.comparison import LONGER
-    from nmf_scratch.comparison import compare as compare_solvers
+    from nmf_scratch.evaluation.comparison import LONGER
+    from nmf_scratch.evaluation.comparison import compare as compare_solvers
 
     n_runs = splitter.get_n_splits() * len(settings["random_state"])
     with EpochProgress(n_runs * (len(settings["solvers"]) * settings["max_iter"] + LONGER), "comparing") as bar:

@@ -28,7 +28,7 @@ from nmf_scratch.cli._common import (
 from nmf_scratch.cli._complete import complete_dataset
 
 if TYPE_CHECKING:
-    from nmf_scratch.data.movielens import Source
+    from nmf_scratch.readers.catalogue import Source
 
 app = typer.Typer(help="List, download and describe datasets.", no_args_is_help=True, pretty_exceptions_enable=False)
 
@@ -36,7 +36,7 @@ app = typer.Typer(help="List, download and describe datasets.", no_args_is_help=
 @app.command("list")
 def list_datasets(data_dir: DataDirOption = None, as_json: JsonOption = False) -> None:
     """List the datasets that are known by name, and which of them are at hand."""
-    from nmf_scratch.data.movielens import CATALOGUE, default_data_dir
+    from nmf_scratch.readers.catalogue import CATALOGUE, default_data_dir
 
     folder = data_dir or default_data_dir()
     if as_json:
@@ -69,7 +69,7 @@ def download(
     data_dir: DataDirOption = None,
 ) -> None:
     """Download a dataset from GroupLens, check it, and unpack it."""
-    from nmf_scratch.data.movielens import download as fetch
+    from nmf_scratch.readers.catalogue import download as fetch
 
     folder = fetch(name, data_dir, report=note)
     note(f"{name} is in {folder}")

@@ -135,8 +135,8 @@ def _check_ranking(ranking: bool, n: int | None, threshold: float | None) -> int
 def rank_all(model: NMF, data: Dataset, splitter: Any, length: int, threshold: float | str) -> dict[str, pd.DataFrame]:
     """Judge the lists of popularity, the bias model and the model on the same folds, with a progress bar."""
     from nmf_scratch._progress import EpochProgress
-    from nmf_scratch.baselines import RANKING_BASELINES
-    from nmf_scratch.evaluation import evaluate_ranking
+    from nmf_scratch.evaluation.baselines import RANKING_BASELINES
+    from nmf_scratch.evaluation.cross_validation import evaluate_ranking
 
     settings: dict[str, Any] = {"cv": splitter, "k": length, "threshold": threshold}
     scores = {name: evaluate_ranking(make(), data, **settings) for name, make in RANKING_BASELINES.items()}
@@ -152,7 +152,7 @@ def rank_all(model: NMF, data: Dataset, splitter: Any, length: int, threshold: f
 
 def ranking_summary(scores: dict[str, pd.DataFrame]) -> dict[str, dict[str, float | None]]:
     """Mean and standard error over the folds of each ranking metric and RMSE, per model; None where there is none."""
-    from nmf_scratch.evaluation import summarise
+    from nmf_scratch.evaluation.cross_validation import summarise
 
     means: dict[str, dict[str, float | None]] = {}
     for name, table in scores.items():

@@ -30,9 +30,9 @@ def export(
     factor_0 is the first factor. A prediction is the user's bias, plus the item's, plus the sum of the products of
     their factors, clipped to the rating scale.
     """
-    from nmf_scratch.data.progress import reading_bar
-    from nmf_scratch.export import export_factors
+    from nmf_scratch.fitted.export import export_factors
     from nmf_scratch.model import NMF
+    from nmf_scratch.readers.progress import reading_bar
 
     path = find_model(run)
     model = NMF.load(path, mmap=True)

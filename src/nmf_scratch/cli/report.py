@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from nmf_scratch.data.dataset import Dataset
-    from nmf_scratch.diagnosis import HeldOut
+    from nmf_scratch.evaluation.diagnosis import HeldOut
     from nmf_scratch.model import NMF
     from nmf_scratch.report.material import Comparison, Material
     from nmf_scratch.training import EpochRecord
@@ -60,7 +60,7 @@ def report(
     as_json: JsonOption = False,
 ) -> None:
     """Write one self-contained HTML page about a trained model: data, training, quality, factors, recommendations."""
-    from nmf_scratch.persistence import replacing
+    from nmf_scratch._archive import replacing
     from nmf_scratch.report.material import RUN, read_json
 
     nmf, path = load_model(model, RUNS)
@@ -108,7 +108,7 @@ def _find_data(model: NMF, run: dict[str, Any], name: str | None, data_dir: Path
 
 def _data_of_run(options: dict[str, Any], data_dir: Path | None) -> Dataset | None:
     """Read the data that a run names, if it is still there; nothing is fetched."""
-    from nmf_scratch.data.movielens import load_dataset
+    from nmf_scratch.readers.load import load_dataset
 
     given = {name: options[name] for name in ("separator", "encoding", "items") if name in options}
     if "separator" in given:
@@ -160,7 +160,7 @@ def _hold_out(model: NMF, data: Dataset, fold: Fold) -> HeldOut:
 def _compare(data: Dataset, fold: Fold) -> Comparison:
     """Compare solvers briefly, with a progress bar."""
     from nmf_scratch._progress import EpochProgress
-    from nmf_scratch.comparison import LONGER
+    from nmf_scratch.evaluation.comparison import LONGER
     from nmf_scratch.report.material import compare_briefly
     from nmf_scratch.solvers import SOLVERS
 

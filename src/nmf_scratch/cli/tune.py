@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from nmf_scratch.data.dataset import Dataset
-    from nmf_scratch.tuning import Search
+    from nmf_scratch.evaluation.tuning import Search
 
 SHOWN = 10
 """Trials in the printed table."""
@@ -127,7 +127,7 @@ def tune(
 
 def make_space(typed: dict[str, str | None], *, ranges: bool = True) -> dict[str, Any]:
     """Turn options such as 10,20 (choices) and 0.01:0.1 (a range) into a space; what is not typed has its default."""
-    from nmf_scratch.candidates import SPACE
+    from nmf_scratch.evaluation.candidates import SPACE
 
     space: dict[str, Any] = {}
     for name, text in typed.items():
@@ -183,9 +183,9 @@ def make_command(best: dict[str, Any], options: dict[str, Any]) -> str:
 
 def _search(data: Dataset, train: Any, seed: int, settings: dict[str, Any]) -> Search:
     from nmf_scratch._progress import EpochProgress
+    from nmf_scratch.evaluation.tuning import Step
+    from nmf_scratch.evaluation.tuning import tune as search
     from nmf_scratch.model import NMF
-    from nmf_scratch.tuning import Step
-    from nmf_scratch.tuning import tune as search
 
     bars: list[EpochProgress] = []
 
@@ -204,8 +204,8 @@ def _search(data: Dataset, train: Any, seed: int, settings: dict[str, Any]) -> S
 
 def _judge(search: Search, data: Dataset, outer: Any) -> dict[str, float]:
     """RMSE on the ratings that took no part: the winner, the default model, the bias model."""
-    from nmf_scratch.baselines import BiasModel
-    from nmf_scratch.evaluation import cross_validate
+    from nmf_scratch.evaluation.baselines import BiasModel
+    from nmf_scratch.evaluation.cross_validation import cross_validate
     from nmf_scratch.model import NMF
 
     default = NMF(random_state=search.model.random_state)
@@ -230,9 +230,9 @@ class _OneSplit:
 
 def _bias_model(data: Dataset, train: Any, inner_folds: int, seed: int) -> float:
     """RMSE of the bias model on the folds that the candidates were judged on."""
-    from nmf_scratch.baselines import BiasModel
-    from nmf_scratch.evaluation import cross_validate
-    from nmf_scratch.model_selection import KFold
+    from nmf_scratch.evaluation.baselines import BiasModel
+    from nmf_scratch.evaluation.cross_validation import cross_validate
+    from nmf_scratch.evaluation.splits import KFold
 
     folds = KFold(inner_folds, shuffle=True, random_state=seed)
     return float(cross_validate(BiasModel(), data.ratings.iloc[train], cv=folds)["rmse"].mean())

@@ -59,7 +59,7 @@ def genre_table(ratings: Coded, genres: pd.DataFrame) -> pd.DataFrame:
 
 
 def _weighted_quantiles(values: Matrix, weights: Array, shares: tuple[float, ...]) -> list[float]:
-    order = np.argsort(values)
+    order = np.argsort(values, kind="stable")
     held = np.cumsum(weights[order]) / weights.sum()
     return [float(values[order][np.searchsorted(held, share)]) for share in shares]
 

@@ -17,8 +17,8 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from nmf_scratch.demonstrations import Path as Way
-from nmf_scratch.demonstrations import Reconstruction, minimum, paths, reconstruct, value
+from nmf_scratch.evaluation.demonstrations import Path as Way
+from nmf_scratch.evaluation.demonstrations import Reconstruction, minimum, paths, reconstruct, value
 from nmf_scratch.plots.style import (
     BLUE,
     GREY,
@@ -56,7 +56,7 @@ def plot_paths(ways: dict[str, Way], *, until: float | None = None, figure: Figu
     Parameters
     ----------
     ways : dict of str to Path
-        What `nmf_scratch.demonstrations.paths` returns.
+        What `nmf_scratch.evaluation.demonstrations.paths` returns.
     until : float, optional
         Epoch up to which to draw; all by default.
     figure : Figure, optional
@@ -113,7 +113,7 @@ def plot_reconstruction(run: Reconstruction, *, epoch: int | None = None, figure
     Parameters
     ----------
     run : Reconstruction
-        What `nmf_scratch.demonstrations.reconstruct` returns.
+        What `nmf_scratch.evaluation.demonstrations.reconstruct` returns.
     epoch : int, optional
         Up to which to draw; the last by default.
     figure : Figure, optional

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from nmf_scratch.comparison import excess, time_to
+from nmf_scratch.evaluation.comparison import excess, time_to
 from nmf_scratch.plots.labels import label_ends
 from nmf_scratch.plots.style import GREY, axes_of, describe, figure_of, log_axis, new_figure, plain, solver_look, style
 
@@ -45,7 +45,7 @@ ABSCISSAE = {"epoch": "epoch", "seconds": "solver time, seconds"}
 def comparison_figures(
     table: pd.DataFrame, *, title: str, bar: float | None = None, quantities: Iterable[str] = tuple(QUANTITIES)
 ) -> Iterator[tuple[str, Figure]]:
-    """Draw what `nmf_scratch.comparison.compare` measured, one figure after the other.
+    """Draw what `nmf_scratch.evaluation.comparison.compare` measured, one figure after the other.
 
     Parameters
     ----------

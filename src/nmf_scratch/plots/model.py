@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from matplotlib.figure import Figure
 
 from nmf_scratch._check import InputError, check_choice
-from nmf_scratch.factor_statistics import factor_usage, item_map, leading_items, user_map
-from nmf_scratch.interpretation import factor_summary, genre_lifts
+from nmf_scratch.fitted.explanation import factor_summary, genre_lifts
+from nmf_scratch.fitted.factor_statistics import factor_usage, item_map, leading_items, user_map
 from nmf_scratch.plots.convergence import plot_convergence
 from nmf_scratch.plots.factors import (
     NAMED,
@@ -21,7 +21,7 @@ from nmf_scratch.plots.factors import (
 )
 
 if TYPE_CHECKING:
-    from nmf_scratch.reading import ReadableModel
+    from nmf_scratch.fitted.reading import ReadableModel
 
 
 def plot_model(model: ReadableModel, what: str) -> Figure:

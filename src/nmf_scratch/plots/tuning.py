@@ -24,7 +24,7 @@ _NOT_PARAMETERS = ("candidate", "rung", "max_iter", "rmse", "standard_error", "s
 
 
 def plot_tuning(table: pd.DataFrame, *, title: str, bar: float | None = None) -> Figure:
-    """Draw what `nmf_scratch.tuning.tune` tried.
+    """Draw what `nmf_scratch.evaluation.tuning.tune` tried.
 
     Parameters
     ----------

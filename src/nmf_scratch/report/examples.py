@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from nmf_scratch.interpretation import Explanation
+from nmf_scratch.fitted.explanation import Explanation
 from nmf_scratch.model import NMF
 from nmf_scratch.report.markup import Column, Html, Section, element, joined, listed, paragraphs, table
 from nmf_scratch.report.material import Material

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from nmf_scratch.interpretation import factor_summary
+from nmf_scratch.fitted.explanation import factor_summary
 from nmf_scratch.plots.factors import factor_figures
 from nmf_scratch.report.markup import Column, Html, Section, joined, paragraphs, table
 from nmf_scratch.report.material import Material

@@ -15,16 +15,16 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from nmf_scratch.baselines import BiasModel
-from nmf_scratch.comparison import KEYS, compare
 from nmf_scratch.data.dataset import Dataset
-from nmf_scratch.data.pairs import encode
-from nmf_scratch.diagnosis import HeldOut, training_ratings
+from nmf_scratch.data.inputs import encode
+from nmf_scratch.evaluation.baselines import BiasModel
+from nmf_scratch.evaluation.comparison import KEYS, compare
+from nmf_scratch.evaluation.diagnosis import HeldOut, training_ratings
+from nmf_scratch.evaluation.metrics import rmse
+from nmf_scratch.evaluation.splits import PredefinedSplit
+from nmf_scratch.fitted.model_file import data_hash
 from nmf_scratch.history import EpochRecord, TrainingHistory
-from nmf_scratch.metrics import rmse
 from nmf_scratch.model import NMF
-from nmf_scratch.model_selection import PredefinedSplit
-from nmf_scratch.saving import data_hash
 
 RUN, SCORES, VALIDATION = "run.json", "metrics.json", "history-validation.csv"
 """Files of a run folder that the report reads besides the model."""

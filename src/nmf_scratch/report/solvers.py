@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from nmf_scratch.comparison import last_epochs
+from nmf_scratch.evaluation.comparison import last_epochs
 from nmf_scratch.plots.comparison import comparison_figures
 from nmf_scratch.report.markup import Column, Html, Section, element, joined, paragraphs, table
 from nmf_scratch.report.material import Comparison, Material

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from legibility import assert_legible, both_themes
 
-from nmf_scratch.diagnosis import calibration_bins, residuals_by_rating
+from nmf_scratch.evaluation.diagnosis import calibration_bins, residuals_by_rating
 from nmf_scratch.plots.predictions import (
     plot_calibration,
     plot_errors,

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from legibility import assert_legible, both_themes, shown_texts
 
-from nmf_scratch.interpretation import Explanation
+from nmf_scratch.fitted.explanation import Explanation
 from nmf_scratch.plots.predictions import plot_explanation, waterfall_steps
 from nmf_scratch.plots.style import alt_text, use_theme
 

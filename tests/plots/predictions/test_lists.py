@@ -1,7 +1,7 @@
 import numpy as np
 from legibility import assert_legible, both_themes
 
-from nmf_scratch.diagnosis import Exposure
+from nmf_scratch.evaluation.diagnosis import Exposure
 from nmf_scratch.plots.predictions import plot_exposure
 from nmf_scratch.plots.style import alt_text, use_theme
 

@@ -44,7 +44,7 @@ def convergence(
 def _reference(model: NMF, longer: int) -> float:
     """Return the lowest objective of a much longer run of a copy, with a progress bar."""
     from nmf_scratch._progress import EpochProgress
-    from nmf_scratch.diagnosis import training_ratings
+    from nmf_scratch.evaluation.diagnosis import training_ratings
 
     copy = changed(model, max_iter=longer * model.max_iter_, tol=0.0, early_stopping=False)
     with EpochProgress(copy.epochs(), f"a run of {longer} times as many epochs") as bar:

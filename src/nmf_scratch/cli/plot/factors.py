@@ -24,8 +24,8 @@ def factors(
     as_json: JsonOption = False,
 ) -> None:
     """Draw the factors of a trained model: genres, titles, strength, usage, maps and, if asked for, stability."""
-    from nmf_scratch.diagnosis import training_ratings
-    from nmf_scratch.interpretation import genre_lifts, stability
+    from nmf_scratch.evaluation.diagnosis import training_ratings
+    from nmf_scratch.fitted.explanation import genre_lifts, stability
     from nmf_scratch.plots.factors import factor_figures
 
     trained, path = load_model(model, Path("runs"))

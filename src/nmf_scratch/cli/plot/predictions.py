@@ -18,7 +18,7 @@ from nmf_scratch.cli._common import JsonOption, note, run_alone
 from nmf_scratch.cli._drawing import DarkOption, Format, FormatOption, OutputOption, save_figures
 
 if TYPE_CHECKING:
-    from nmf_scratch.diagnosis import HeldOut
+    from nmf_scratch.evaluation.diagnosis import HeldOut
     from nmf_scratch.model import NMF
 
 
@@ -44,7 +44,7 @@ def predictions(
 
 def _pair(model: NMF, user: str | None, item: str | None) -> tuple[Any, Any]:
     """Return whose score of what to explain, made up for where it was not said."""
-    from nmf_scratch.diagnosis import typical_pair
+    from nmf_scratch.evaluation.diagnosis import typical_pair
 
     if user is None:
         if item is not None:
@@ -59,7 +59,7 @@ def _pair(model: NMF, user: str | None, item: str | None) -> tuple[Any, Any]:
 def _hold_out(model: NMF, folds: int) -> HeldOut:
     """Fit a copy to a part of the ratings, with a progress bar, and say so."""
     from nmf_scratch._progress import EpochProgress
-    from nmf_scratch.diagnosis import hold_out
+    from nmf_scratch.evaluation.diagnosis import hold_out
 
     with EpochProgress(model.epochs(), f"fit without 1 part in {folds}") as bar:
         held_out = hold_out(model, n_folds=folds, callbacks=(bar,))

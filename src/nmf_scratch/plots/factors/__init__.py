@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import pandas as pd
 from matplotlib.figure import Figure
 
-from nmf_scratch.factor_statistics import (
+from nmf_scratch.fitted.explanation import factor_summary, genre_lifts
+from nmf_scratch.fitted.factor_statistics import (
     factor_strengths,
     factor_usage,
     item_map,
@@ -17,7 +18,6 @@ from nmf_scratch.factor_statistics import (
     singular_values,
     user_map,
 )
-from nmf_scratch.interpretation import factor_summary, genre_lifts
 from nmf_scratch.plots.factors.genres import plot_genre_lifts
 from nmf_scratch.plots.factors.maps import plot_map
 from nmf_scratch.plots.factors.spectrum import plot_explained, plot_spectrum
@@ -55,8 +55,8 @@ def factor_figures(
     model : NMF
         A fitted model.
     stability : DataFrame, optional
-        What `nmf_scratch.interpretation.stability` returns, which fits the model anew for each seed; without it, its
-        figure is left out.
+        What `nmf_scratch.fitted.explanation.stability` returns, which fits the model anew for each seed; without it,
+        its figure is left out.
     n_titles : int
         Titles for each factor.
 

@@ -37,7 +37,7 @@ def plot_map(
     Parameters
     ----------
     table, shares
-        What `nmf_scratch.factor_statistics.item_map` or `user_map` returns.
+        What `nmf_scratch.fitted.factor_statistics.item_map` or `user_map` returns.
     what : str
         Who stands there: "items" or "users".
     n_named : int

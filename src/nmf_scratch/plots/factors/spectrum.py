@@ -22,9 +22,9 @@ def plot_spectrum(strengths: pd.DataFrame, singular_values: ArrayLike, *, axes: 
     Parameters
     ----------
     strengths : DataFrame
-        What `nmf_scratch.factor_statistics.factor_strengths` returns.
+        What `nmf_scratch.fitted.factor_statistics.factor_strengths` returns.
     singular_values : array_like, shape (k,)
-        What `nmf_scratch.factor_statistics.singular_values` returns.
+        What `nmf_scratch.fitted.factor_statistics.singular_values` returns.
     axes : Axes, optional
         Where to draw; a new figure by default.
 
@@ -63,7 +63,7 @@ def plot_explained(strengths: pd.DataFrame, *, axes: Axes | None = None) -> Figu
     Parameters
     ----------
     strengths : DataFrame
-        What `nmf_scratch.factor_statistics.factor_strengths` returns.
+        What `nmf_scratch.fitted.factor_statistics.factor_strengths` returns.
     axes : Axes, optional
         Where to draw; a new figure by default.
 

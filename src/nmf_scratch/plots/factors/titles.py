@@ -26,9 +26,9 @@ def plot_factor_titles(summary: pd.DataFrame, leading: pd.DataFrame, *, n_factor
     Parameters
     ----------
     summary : DataFrame
-        What `nmf_scratch.interpretation.factor_summary` returns.
+        What `nmf_scratch.fitted.explanation.factor_summary` returns.
     leading : DataFrame
-        What `nmf_scratch.factor_statistics.leading_items` returns.
+        What `nmf_scratch.fitted.factor_statistics.leading_items` returns.
     n_factors : int
         Factors to show.
 

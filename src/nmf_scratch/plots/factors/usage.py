@@ -18,7 +18,7 @@ def plot_usage(usage: pd.DataFrame) -> Figure:
     Parameters
     ----------
     usage : DataFrame
-        What `nmf_scratch.factor_statistics.factor_usage` returns.
+        What `nmf_scratch.fitted.factor_statistics.factor_usage` returns.
 
     Returns
     -------

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pandas as pd
 from matplotlib.figure import Figure
 
-from nmf_scratch.baselines import BiasModel
-from nmf_scratch.diagnosis import (
+from nmf_scratch.evaluation.baselines import BiasModel
+from nmf_scratch.evaluation.diagnosis import (
     calibration_bins,
     errors_by_count,
     exposure,
@@ -26,7 +26,7 @@ from nmf_scratch.plots.predictions.residuals import plot_residuals
 from nmf_scratch.plots.style import new_figure, style
 
 if TYPE_CHECKING:
-    from nmf_scratch.interpretation import Explanation
+    from nmf_scratch.fitted.explanation import Explanation
     from nmf_scratch.model import NMF
 
 __all__ = [
@@ -50,7 +50,7 @@ def prediction_figures(
     Parameters
     ----------
     model : NMF
-        Fitted to `train`; `nmf_scratch.diagnosis.hold_out` makes all three from a model.
+        Fitted to `train`; `nmf_scratch.evaluation.diagnosis.hold_out` makes all three from a model.
     train, test : DataFrame
         Columns user, item, rating.
     explanation : Explanation, optional

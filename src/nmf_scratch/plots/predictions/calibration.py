@@ -22,7 +22,7 @@ def plot_calibration(calibration: pd.DataFrame, *, axes: Axes | None = None) -> 
     Parameters
     ----------
     calibration : DataFrame
-        What `nmf_scratch.diagnosis.calibration_bins` returns.
+        What `nmf_scratch.evaluation.diagnosis.calibration_bins` returns.
     axes : Axes, optional
         Where to draw; a new figure by default.
 

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from nmf_scratch.plots.style import BLUE, GREY, ORANGE, SKY, axes_of, describe, figure_of, ink, style
 
 if TYPE_CHECKING:
-    from nmf_scratch.interpretation import Explanation
+    from nmf_scratch.fitted.explanation import Explanation
 
 WIDTH, LINE = 52, 0.2
 """Letters on a line of a label, and the height of a line in inches."""

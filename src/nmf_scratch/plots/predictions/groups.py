@@ -19,7 +19,7 @@ def plot_errors_by_count(errors: pd.DataFrame, side: str, *, axes: Axes | None =
     Parameters
     ----------
     errors : DataFrame
-        What `nmf_scratch.diagnosis.errors_by_count` returns.
+        What `nmf_scratch.evaluation.diagnosis.errors_by_count` returns.
     side : {"item", "user"}
         Whose ratings are counted.
     axes : Axes, optional

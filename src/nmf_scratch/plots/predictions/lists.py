@@ -13,7 +13,7 @@ from matplotlib.ticker import PercentFormatter
 from nmf_scratch.plots.style import BLUE, GREY, ORANGE, VERMILION, axes_of, describe, figure_of, ink, style
 
 if TYPE_CHECKING:
-    from nmf_scratch.diagnosis import Exposure
+    from nmf_scratch.evaluation.diagnosis import Exposure
 
 _LOOKS: tuple[dict[str, Any], ...] = (
     {"color": BLUE, "linestyle": "-"},
@@ -28,9 +28,9 @@ def plot_exposure(exposures: Mapping[str, Exposure], head: int, n: int, *, axes:
     Parameters
     ----------
     exposures : mapping of str to Exposure
-        What `nmf_scratch.diagnosis.exposure` returns, by the name of who recommends.
+        What `nmf_scratch.evaluation.diagnosis.exposure` returns, by the name of who recommends.
     head : int
-        Items that are not of the long tail (`nmf_scratch.diagnosis.head_size`).
+        Items that are not of the long tail (`nmf_scratch.evaluation.diagnosis.head_size`).
     n : int
         Length of the lists.
     axes : Axes, optional

@@ -15,7 +15,7 @@ def plot_residuals(residuals: pd.DataFrame, *, axes: Axes | None = None) -> Figu
     Parameters
     ----------
     residuals : DataFrame
-        What `nmf_scratch.diagnosis.residuals_by_rating` returns.
+        What `nmf_scratch.evaluation.diagnosis.residuals_by_rating` returns.
     axes : Axes, optional
         Where to draw; a new figure by default.
 

@@ -1,0 +1,165 @@
+"""What a model file holds, and the way back: `NMF.save` and `NMF.load` in detail.
+
+    W, H                                             factors with their bias columns
+    ratings_users, ratings_items, ratings_values     the training ratings, encoded
+    ratings_weights                                  their weights, if they have any
+    user_ids, item_ids                               raw ids, sorted (objects: user_ids_json, item_ids_json)
+    history                                          one row per evaluated epoch
+    items_<column>_json                              what is known of the items: titles, years, genres
+
+and in the header the package's version, the parameters, what "auto" became, the rating scale, the events of the
+history, and the hash of the data. How that becomes bytes is the business of `nmf_scratch._archive`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, is_dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from nmf_scratch._archive import Arrays, checksum, load_arrays, restored, save_arrays, storable
+from nmf_scratch._check import InputError
+from nmf_scratch._version import __version__
+from nmf_scratch.data.encoder import LabelEncoder
+from nmf_scratch.data.inputs import PairEncoder
+from nmf_scratch.data.ratings import Ratings
+from nmf_scratch.factors import Factors
+from nmf_scratch.history import TrainingHistory
+from nmf_scratch.solvers import SOLVERS
+
+Model = TypeVar("Model")
+
+NUMBERS = (
+    "alpha_",
+    "alpha_bias_",
+    "max_iter_",
+    "n_iter_",
+    "stop_reason_",
+    "mean_rating_",
+    "rating_scale_",
+    "key_",
+)
+"""Attributes that the header of a model file holds, besides the parameters and the events of the history."""
+
+LARGE = ("W", "H", "ratings_users", "ratings_items", "ratings_values", "ratings_weights")
+"""Arrays that a mapped model leaves on the disk."""
+
+
+def save_model(model: Any, path: str | Path) -> None:
+    """Write a fitted model to one file."""
+    arrays = {
+        "W": model._factors.W,
+        "H": model._factors.H,
+        **ratings_arrays(model._ratings),
+        **storable("user_ids", model.user_ids_),
+        **storable("item_ids", model.item_ids_),
+        "history": model.history_.to_array(),
+        **_item_arrays(model.items_),
+    }
+    header = {
+        "package_version": __version__,
+        "params": storable_params(model.get_params()),
+        "events": model.history_.events,
+        "data_hash": data_hash(model._ratings, model.user_ids_, model.item_ids_),
+        "columns": _text_only(model._encoder.names),
+        **{name: getattr(model, name) for name in NUMBERS},
+    }
+    save_arrays(path, arrays, header)
+
+
+def load_model(cls: type[Model], path: str | Path, *, mmap: bool) -> Model:
+    """Read a model of the given class."""
+    arrays, header = load_arrays(path, mapped=LARGE if mmap else ())
+    try:
+        return _restored_model(cls, arrays, header)
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+        # Intact, yet no model: a file that somebody put together.
+        raise InputError(f"{str(path)!r} does not hold a model that this package can use ({error})") from None
+
+
+def _restored_model(cls: type[Model], arrays: Arrays, header: dict[str, Any]) -> Model:
+    model: Any = cls(**_restored_params(header["params"]))
+    for name in NUMBERS:
+        value = header[name]
+        setattr(model, name, tuple(value) if isinstance(value, list) else value)
+    model._factors = Factors(arrays["W"], arrays["H"], model.biases)
+    model._ratings = _restored_ratings(arrays)
+    ids = [LabelEncoder(unknown="code").fit(restored(name, arrays)) for name in ("user_ids", "item_ids")]
+    names = header.get("columns")  # not in the first files of this format
+    model._encoder = PairEncoder(*ids, names=names and tuple(names))
+    if tuple(len(encoder.classes_) for encoder in ids) != model._ratings.shape:
+        raise ValueError("there are more or fewer ids than rows")
+    if model._factors.n_components != model.n_components or arrays["H"].shape[1] != arrays["W"].shape[1]:
+        raise ValueError("W and H have another number of columns than n_components says")
+    model.items_ = _item_frame(arrays)
+    model.history_ = TrainingHistory.from_array(arrays["history"], header["events"])
+    return model  # type: ignore[no-any-return]
+
+
+def _text_only(names: tuple[Any, Any] | None) -> list[str] | None:
+    """Return the names of the columns of the training table, if JSON can hold them."""
+    return list(names) if names and all(isinstance(name, str) for name in names) else None
+
+
+def ratings_arrays(ratings: Ratings) -> Arrays:
+    """Return encoded ratings under the names that files give them."""
+    arrays = {"ratings_users": ratings.users, "ratings_items": ratings.items, "ratings_values": ratings.values}
+    return arrays if ratings.weights is None else {**arrays, "ratings_weights": ratings.weights}
+
+
+def _restored_ratings(arrays: Arrays) -> Ratings:
+    """Check codes and values, as an index out of range would read foreign memory, unless they are mapped."""
+    users, items, values = (arrays[name] for name in LARGE[2:5])
+    weights = arrays.get("ratings_weights")
+    n_users, n_items = len(arrays["W"]), len(arrays["H"])
+    if users.flags.writeable:
+        return Ratings.from_arrays(users, items, values, weights=weights, n_users=n_users, n_items=n_items, copy=False)
+    return Ratings(users, items, values, n_users, n_items, weights)
+
+
+def data_hash(ratings: Ratings, user_ids: NDArray[Any], item_ids: NDArray[Any]) -> str:
+    """Return the SHA-256 of what a model learnt from: the encoded ratings and both id maps."""
+    return checksum({**ratings_arrays(ratings), **storable("user_ids", user_ids), **storable("item_ids", item_ids)})
+
+
+def storable_params(params: dict[str, Any]) -> dict[str, Any]:
+    """Parameters as JSON: a solver object as its name and fields; callbacks and generators stay behind."""
+    kept = {name: value for name, value in params.items() if name != "callbacks"}
+    if not isinstance(kept["init"], str):
+        kept["init"] = "scaled"  # the caller's arrays; training is over
+    if is_dataclass(kept["solver"]) and not isinstance(kept["solver"], type):
+        kept["solver"] = {"name": kept["solver"].name, **asdict(kept["solver"])}  # type: ignore[attr-defined]
+    if isinstance(kept["random_state"], np.random.Generator):
+        kept["random_state"] = None
+    return kept
+
+
+def _restored_params(params: dict[str, Any]) -> dict[str, Any]:
+    kept = {name: tuple(value) if isinstance(value, list) else value for name, value in params.items()}
+    if isinstance(kept["solver"], dict):
+        fields = dict(kept["solver"])
+        kept["solver"] = SOLVERS[fields.pop("name")](**fields)
+    return kept
+
+
+def _item_arrays(items: pd.DataFrame | None) -> Arrays:
+    """Columns of the item table as text (missing years become empty text)."""
+    arrays: Arrays = {}
+    if items is not None:
+        for name in items:
+            arrays |= storable(f"items_{name}", items[name].astype("string").fillna("").to_numpy(dtype=object))
+    return arrays
+
+
+def _item_frame(arrays: Arrays) -> pd.DataFrame | None:
+    names = [name.removesuffix("_json") for name in arrays if name.startswith("items_")]
+    if not names:
+        return None
+    frame = pd.DataFrame({name.removeprefix("items_"): restored(name, arrays).astype(object) for name in names})
+    if "year" in frame:
+        frame["year"] = pd.to_numeric(frame["year"].replace("", None)).astype("Int64")
+    return frame

@@ -1,0 +1,92 @@
+"""What every reader owes its caller: sound columns, times as numbers, and each (user, item) pair once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from nmf_scratch._check import InputError
+from nmf_scratch.data.encoder import LabelEncoder
+
+
+def merge_repeats(ratings: pd.DataFrame) -> tuple[pd.DataFrame, int]:
+    """Keep one rating per (user, item): the latest timestamp wins, among equals the later row.
+
+    Returns
+    -------
+    DataFrame
+        The remaining rows in their order, with a fresh RangeIndex.
+    int
+        How many rows were dropped.
+    """
+    pair = _pair_codes(ratings)
+    if (pair[1:] > pair[:-1]).all():  # sorted by user and item, as MovieLens' CSV files are
+        return ratings.reset_index(drop=True), 0
+    pair.sort()
+    repeated = pair[1:][pair[1:] == pair[:-1]]
+    if not len(repeated):
+        return ratings.reset_index(drop=True), 0
+    pair = _pair_codes(ratings)
+    rows = np.flatnonzero(np.isin(pair, repeated))  # a handful as a rule: only they need comparing
+    if "timestamp" in ratings:
+        rows = rows[np.argsort(ratings["timestamp"].to_numpy()[rows], kind="stable")]
+    superseded = rows[pd.Series(pair[rows]).duplicated(keep="last").to_numpy()]
+    return ratings.drop(index=ratings.index[superseded]).reset_index(drop=True), len(superseded)
+
+
+def checked(path: Path, ratings: pd.DataFrame) -> pd.DataFrame:
+    """Check a table that has no lines to name."""
+    ratings = with_seconds(ratings)
+    if not is_sound(ratings):
+        raise InputError(f"{path}: {_first_bad_row(ratings)}")
+    return ratings
+
+
+def _first_bad_row(ratings: pd.DataFrame) -> str:
+    """Describe the first row that no reader lets pass; rows count from 0."""
+    rating = ratings["rating"]
+    bad = {f"{name} is missing": ratings[name].isna() | (ratings[name] == "") for name in ("user", "item")}
+    bad |= {"rating is not a finite number": ~np.isfinite(rating), "rating is negative": rating < 0}
+    if "timestamp" in ratings:
+        bad["timestamp is neither a number nor a date"] = ~np.isfinite(ratings["timestamp"])
+    row, problem = min((int(np.argmax(flags)), problem) for problem, flags in bad.items() if flags.any())
+    return f"row {row}: {problem} (correct or remove it)"
+
+
+def with_seconds(ratings: pd.DataFrame) -> pd.DataFrame:
+    """Return ratings as float64, and times as numbers: dates become Unix seconds (UTC), NaN where neither."""
+    ratings = ratings.astype({"rating": np.float64}) if ratings["rating"].dtype.kind in "iuf" else ratings
+    if "timestamp" not in ratings or ratings["timestamp"].dtype.kind in "iuf":
+        return ratings
+    moments = pd.to_datetime(ratings["timestamp"], errors="coerce", utc=True, format="ISO8601")
+    if moments.isna().any():
+        return ratings.assign(timestamp=np.nan)
+    return ratings.assign(timestamp=(moments - pd.Timestamp(0, tz="UTC")) // pd.Timedelta(seconds=1))
+
+
+def is_sound(ratings: pd.DataFrame) -> bool:
+    """Tell whether ratings are finite and non-negative, times known, and no id is missing."""
+    rating = ratings["rating"]
+    if rating.dtype.kind != "f" or not np.isfinite(rating).all() or (rating < 0).any():
+        return False
+    if "timestamp" in ratings and not np.isfinite(ratings["timestamp"]).all():
+        return False
+    return not (has_blanks(ratings["user"]) or has_blanks(ratings["item"]))
+
+
+def has_blanks(column: pd.Series) -> bool:
+    """Tell whether a column of text has an entry that is missing or empty."""
+    return bool(column.dtype.kind == "O" and (column.isna() | (column == "")).any())
+
+
+def _pair_codes(ratings: pd.DataFrame) -> NDArray[np.int64]:
+    """Return one number per row, shape (n_ratings,), equal for equal (user, item) and ascending with both."""
+    encoder = LabelEncoder()
+    pair = encoder.fit_transform(ratings["user"]).astype(np.int64)
+    items = encoder.fit_transform(ratings["item"])
+    pair *= len(encoder.classes_)
+    pair += items
+    return pair
