@@ -33,9 +33,9 @@ LAYERS = re.findall(
     evaluation.splits  evaluation.metrics  evaluation.baselines
     solvers.base  solvers.extrapolation  solvers.nnls  solvers.grid  solvers.stochastic  solvers.sgd  solvers.*  solvers
     checkpoint  training  _progress
-    fitted.top_n  fitted.fold_in  fitted.similarity  fitted.model_file  fitted.state  fitted.lists  fitted.update
-    fitted.explanation  fitted.factor_statistics  fitted.export  fitted.reading  fitted
-    model
+    fitted.top_n  fitted.similarity  fitted.state  fitted.fold_in  fitted.update  fitted.lists
+    fitted.factor_statistics  fitted.explanation  fitted.model_file  fitted.export  fitted
+    fitting  model
     evaluation.cross_validation  evaluation.diagnosis  evaluation.comparison  evaluation.demonstrations
     evaluation.candidates  evaluation.tuning  evaluation
     plots.style  plots.labels  plots.heatmap  plots.dataset.*  plots.dataset  plots.factors.*  plots.factors
@@ -67,8 +67,18 @@ MAY_IMPORT = {
 PANDAS_INSIDE = {"history": "to_frame"}
 """Other modules that may import pandas, but within this function only."""
 
-HOOKS = {"fitted.reading": ("plot", "plots.model")}
+HOOKS = {"model": ("plot", "plots.model")}
 """The one import that goes upward: within this function, which draws a model when it is asked to."""
+
+PRIVATE_TO_EACH_OTHER = {"model", "fitted.model_file"}
+"""The model file makes an `NMF` without a fit."""
+
+PRIVATE_ELSEWHERE = {
+    "_jit": {"_cache"},
+    "_kernel_cache": {"_reduce", "_rebuild"},
+    "data.inputs": {"_getframe"},
+}
+"""Private names of other packages that a module cannot do without."""
 
 MAX_LINES, MAX_BODY, MAX_ARGUMENTS = 600, 40, 10
 """A file is as long as its subject: the first limit catches what has two."""
@@ -199,6 +209,19 @@ def leaves_the_global_generator_alone(module, tree, text):
     yield from ((line, name) for line, name in names_in(tree) if state.fullmatch(name))
 
 
+def leaves_private_names_to_their_module(module, tree, text):
+    """`self._x` and what a module defines itself are its own business, and named tuples begin their methods so."""
+    if module in PRIVATE_TO_EACH_OTHER:
+        return
+    own = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+    own |= {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute) and dotted(node.value) == "self"}
+    public = {"_asdict", "_fields", "_make", "_replace", *PRIVATE_ELSEWHERE.get(module, ())}
+    private = (node for node in ast.walk(tree) if isinstance(node, ast.Attribute) and re.match(r"_[^_]", node.attr))
+    for node in private:
+        if dotted(node.value) not in ("self", "cls") and node.attr not in own | public:
+            yield node.lineno, f"{dotted(node.value)}.{node.attr}"
+
+
 def makes_generators_in_one_place(module, tree, text):
     makers = re.compile(r"(np|numpy)\.random\.(default_rng|RandomState|SeedSequence|Philox|PCG64|MT19937|SFC64)")
     if module != "_random":
@@ -322,6 +345,7 @@ RULES = [
     (prints_only_on_the_command_line, SOURCES, "model", "print(1)"),
     (leaves_the_global_generator_alone, SOURCES, "factors", "np.random.seed(0)"),
     (leaves_the_global_generator_alone, TEST_FILES, "test_factors", "x = numpy.random.rand(3)"),
+    (leaves_private_names_to_their_module, SOURCES, "cli.recommend", "known = model._codes(user)"),
     (makes_generators_in_one_place, SOURCES, "factors", "np.random.default_rng(0)"),
     (decorates_kernels_in_one_way, SOURCES, "factors", "from numba import njit"),
     (decorates_kernels_in_one_way, SOURCES, "factors", "@numba.njit(cache=True)\ndef f(): ..."),

@@ -1,3 +1,4 @@
+import copy
 import warnings
 
 import numpy as np
@@ -268,6 +269,27 @@ class TestEstimatorContract:
         assert repr(estimator) == "NMF(n_components=7, solver='mu', alpha=0.5)"
         with pytest.raises(InputError, match="parameter='aplha' is unknown"):
             estimator.set_params(aplha=1)
+
+    def test_a_clone_has_the_same_parameters_but_those_given(self):
+        clone = NMF(3, alpha=0.5).clone(alpha=0.25)
+        assert (clone.n_components, clone.alpha) == (3, 0.25)
+        with pytest.raises(InputError, match="parameter"):
+            clone.clone(aplha=1)
+
+    def test_looking_at_parameters_learns_nothing(self):
+        model = NMF(3, solver="sgd")
+        assert model.epochs() > 0
+        assert [name for name in vars(model) if name.startswith("_") or name.endswith("_")] == []
+
+    def test_a_fit_or_an_update_that_fails_leaves_the_model_as_it_was(self, model):
+        changed, before = copy.copy(model), model.predict(X)
+        with pytest.raises(InputError, match="rating_scale"):
+            changed.set_params(rating_scale=(4, 5)).fit(X, Y)
+        with pytest.raises(InputError, match="rating_scale"):
+            changed.partial_fit([("new", 100)], [1.0])
+        np.testing.assert_array_equal(changed.predict(X), before)
+        assert changed.n_iter_ == model.n_iter_
+        assert "new" not in changed.user_ids_
 
     def test_inside_scikit_learn(self):
         assert clone(NMF(7)).n_components == 7

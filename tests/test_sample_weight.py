@@ -5,8 +5,8 @@ import pytest
 from sklearn.model_selection import GridSearchCV, cross_val_score
 
 from nmf_scratch import NMF, InputError, Ratings
+from nmf_scratch.data.ratings import take_rows
 from nmf_scratch.fitted.explanation import influences
-from nmf_scratch.fitted.fold_in import take_rows
 
 SETTINGS = {"n_components": 3, "solver": "als", "max_iter": 5, "random_state": 0, "tol": 0.0}
 
@@ -63,7 +63,7 @@ def test_a_model_file_keeps_weights(data, model, tmp_path):
     model.save(tmp_path / "m.npz")
     for mmap in (False, True):
         loaded = NMF.load(tmp_path / "m.npz", mmap=mmap)
-        np.testing.assert_array_equal(loaded._ratings.weights, model._ratings.weights)
+        np.testing.assert_array_equal(loaded.fitted_.ratings.weights, model.fitted_.ratings.weights)
     new = [(100, 101), (9999, 101)], [1, 5]
     assert same(loaded.partial_fit(*new), NMF.load(tmp_path / "m.npz").partial_fit(*new))
 
@@ -84,17 +84,17 @@ def test_new_ratings_may_have_weights(data):
     error = {weight: abs(5 - fitted.predict([(100, 110)])[0]) for weight, fitted in models.items()}
     assert error[50] < error[1]
     plain = NMF(**SETTINGS).fit(X, y).partial_fit([(100, 110)], [5], [3])
-    assert plain._ratings.weights.max() == 3
+    assert plain.fitted_.ratings.weights.max() == 3
     assert NMF(**SETTINGS).partial_fit(X, y, weights).W_.shape == plain.W_.shape
 
 
 def test_reasons_know_the_weights(model):
     """The influences of a user's ratings on a factor add up to its part of the score, as without weights."""
-    factors, view = model._factors, model._ratings.by_user
+    factors, view = model.fitted_.factors, model.fitted_.ratings.by_user
     for u in range(5):
         _, *seen = take_rows(view, np.array([u]))
         w, h = factors.W[u].astype(float), factors.H[3].astype(float)
-        np.testing.assert_allclose(influences(model, w, h, seen).sum(axis=1), (w * h)[:3], rtol=1e-3, atol=1e-4)
+        np.testing.assert_allclose(influences(model.fitted_, w, h, seen).sum(axis=1), (w * h)[:3], rtol=1e-3, atol=1e-4)
 
 
 def test_scikit_learn_hands_weights_on(data):

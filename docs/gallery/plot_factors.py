@@ -11,8 +11,7 @@ import matplotlib.pyplot as plt
 
 from nmf_scratch import NMF, load_dataset
 from nmf_scratch.evaluation.diagnosis import typical_pair
-from nmf_scratch.fitted.explanation import genre_lifts
-from nmf_scratch.fitted.factor_statistics import factor_strengths, item_map, singular_values
+from nmf_scratch.fitted.factor_statistics import factor_strengths, genre_lifts, item_map, singular_values
 from nmf_scratch.plots.factors import plot_genre_lifts, plot_map, plot_spectrum
 from nmf_scratch.plots.predictions import plot_explanation
 from nmf_scratch.plots.style import use_pyplot
@@ -31,7 +30,7 @@ model = NMF(n_components=10, solver="cd", random_state=0).fit(dataset)
 # Genres were not part of the training. A factor that gives a genre several times its share has found it in the ratings
 # alone. A lift of 1 means: no more than from other factors.
 
-plot_genre_lifts(genre_lifts(model))
+plot_genre_lifts(genre_lifts(model.fitted_))
 plt.show()
 
 # %%
@@ -44,14 +43,14 @@ model.factor_summary()[["factor", "share", "genres", "titles"]]
 # are far stronger, and no factor at all. Singular values fall faster: they may cancel each other, non-negative terms
 # cannot.
 
-plot_spectrum(factor_strengths(model), singular_values(model))
+plot_spectrum(factor_strengths(model.fitted_), singular_values(model.fitted_))
 plt.show()
 
 # %%
 # Items with the same mix of factors are neighbours. Two directions hold only a part of what sets them apart; the axes
 # say how much.
 
-items = item_map(model)
+items = item_map(model.fitted_)
 plot_map(items.table, items.shares, what="items", n_named=25)
 plt.show()
 

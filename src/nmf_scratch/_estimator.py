@@ -35,6 +35,12 @@ class Estimator:
             setattr(self, name, value)
         return self
 
+    def clone(self, **changes: Any) -> Self:
+        """Return an unfitted estimator with the same parameters but these."""
+        for name in changes:
+            check_choice("parameter", name, self._signature())
+        return type(self)(**{**self.get_params(), **changes})
+
     def predict(self, X: Any) -> NDArray[np.float64]:
         """Predict the ratings of (user, item) pairs, shape (n,)."""
         raise TypeError(f"{type(self).__name__} must define predict")

@@ -1,8 +1,8 @@
-"""`NMF`, the estimator: factors behind the caller's own ids.
+"""`NMF`, the estimator: parameters, `fit`, and a method for each question that a fitted model can be asked.
 
-Here is the learning side: parameters, checks, and the way from raw ratings to factors. What a fitted model can be asked
-is in `nmf_scratch.fitted.state`. Both follow scikit-learn's contract without depending on scikit-learn: the constructor
-stores, `fit` validates, what was learnt ends in an underscore.
+It follows scikit-learn's contract without depending on scikit-learn: the constructor stores, `fit` validates, what was
+learnt ends in an underscore. What was learnt is one value, `nmf_scratch.fitted.state.Fitted`, that is replaced as a
+whole: a fit or an update that fails leaves the model as it was. The methods below hand it to the functions that answer.
 
 Ratings are divided by their mean before training, so that penalties and step sizes mean the same on a scale of 1–5 and
 of 0–100; the factors are scaled back afterwards, so that `W_ @ H_.T + user_bias_[:, None] + item_bias_` is in the unit
@@ -13,34 +13,31 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from contextlib import nullcontext
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-from numpy.typing import ArrayLike
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
 
-from nmf_scratch._check import InputError, check_choice, check_number
-from nmf_scratch._progress import EpochProgress
-from nmf_scratch._random import SPLIT, RandomState, generator, random_key
+from nmf_scratch._check import NotFittedError
+from nmf_scratch._estimator import Estimator
+from nmf_scratch._random import RandomState, random_key
 from nmf_scratch.checkpoint import Checkpoint, checkpoint_of
 from nmf_scratch.data.inputs import encode, item_table
-from nmf_scratch.data.ratings import Ratings
-from nmf_scratch.factors import Factors
-from nmf_scratch.fitted.fold_in import rows_below, with_best_rows
-from nmf_scratch.fitted.reading import ReadableModel
-from nmf_scratch.fitted.state import UNKNOWN_POLICIES
-from nmf_scratch.fitted.update import Strength
-from nmf_scratch.initialisers import INITIALISERS, own_start
-from nmf_scratch.objective import Objective
-from nmf_scratch.solvers import SOLVERS, Solver
-from nmf_scratch.training import Callback, FitResult, Monitor, Stopping, ended, fit_factors
+from nmf_scratch.fitted import explanation, factor_statistics, fold_in, lists, state, update
+from nmf_scratch.fitted.model_file import load_model, save_model
+from nmf_scratch.fitted.state import Fitted, FoldedUser
+from nmf_scratch.fitting import learn, resolve
+from nmf_scratch.objective import Strength
+from nmf_scratch.solvers import Solver
+from nmf_scratch.training import Callback
 
-MAX_COMPONENTS = 10_000
-"""More factors than this is a mistake: a slip of the keyboard would fill the memory."""
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
-class NMF(ReadableModel):
+class NMF(Estimator):
     """Non-negative matrix factorisation of observed ratings, r̂ = b_u + c_i + w_u · h_i with all parts ≥ 0.
 
     Parameters
@@ -120,6 +117,11 @@ class NMF(ReadableModel):
         What "auto" was resolved to.
     rating_scale_, mean_rating_ : (float, float), float
         Of the training ratings.
+    items_ : DataFrame or None
+        What is known of the items: titles, years, genres, one row per item.
+    fitted_ : Fitted
+        All that the model has learnt, as one value: what the functions in `nmf_scratch.fitted` and
+        `nmf_scratch.plots` are asked with.
     key_ : int
         Key of all random draws; ``random_state=key_`` repeats the fit.
 
@@ -128,7 +130,7 @@ class NMF(ReadableModel):
     >>> from nmf_scratch import NMF
     >>> pairs = [("ann", "dune"), ("ann", "solaris"), ("bob", "dune"), ("bob", "emma"), ("eve", "emma")]
     >>> model = NMF(n_components=2, random_state=0).fit(pairs, [5, 4, 4, 1, 2])
-    >>> model.predict([("eve", "dune"), ("a stranger", "emma")]).shape
+    >>> model.predict([("eve", "dune"), ("someone new", "emma")]).shape
     (2,)
     >>> list(model.recommend("eve", n=1).columns)
     ['item', 'score', 'stars', 'n_ratings']
@@ -225,16 +227,18 @@ class NMF(ReadableModel):
         InputError
             On parameters or data that cannot be used.
         """
-        solver, objective, stopping = self._problem()
-        self._encoder, self._ratings = encode(X, y, sample_weight)
-        self.items_ = item_table(X, self._encoder.items.classes_)
-        kept = checkpoint_of(checkpoint, resume, self._encoder.users.classes_, self._encoder.items.classes_)
+        plan = resolve(self)
+        ids, ratings = encode(X, y, sample_weight)
+        plan.objective.check_values(ratings)
+        scale = state.scale_of(ratings, self.rating_scale)
+        kept = checkpoint_of(checkpoint, resume, ids.users.classes_, ids.items.classes_)
         saved = kept and kept.saved
-        self.key_ = saved.key if saved and self.random_state is None else random_key(self.random_state)
-        self._learn_scale(self._ratings)
-        result = self._train(solver, objective, stopping, kept)
-        self._factors = result.factors.in_unit(self._unit)
-        self.history_, self.stop_reason_ = result.history, result.stop_reason
+        key = saved.key if saved and self.random_state is None else random_key(self.random_state)
+        result = learn(self, plan, ratings, key=key, checkpoint=kept)
+        factors, items = result.factors.in_unit(ratings.unit), item_table(X, ids.items.classes_)
+        self._fitted = Fitted(ids, ratings, factors, plan.objective, ratings.mean, scale, items, self.unknown)
+        self.alpha_, self.alpha_bias_, self.max_iter_ = plan.alpha, plan.alpha_bias, plan.stopping.max_iter
+        self.key_, self.history_, self.stop_reason_ = key, result.history, result.stop_reason
         self.n_iter_ = result.history.records[-1].epoch
         if self.stop_reason_ == "diverged":
             warnings.warn(f"{result.history.events[-1]}; use a smaller step or a stronger alpha", stacklevel=2)
@@ -242,89 +246,348 @@ class NMF(ReadableModel):
 
     def epochs(self) -> int:
         """Return the number of epochs that `fit` may run, "auto" resolved."""
-        return self._problem()[2].max_iter
+        return resolve(self).stopping.max_iter
 
-    def _problem(self) -> tuple[Solver, Objective, Stopping]:
-        """Validate the parameters and resolve "auto"."""
-        check_number("n_components", self.n_components, minimum=1, maximum=MAX_COMPONENTS, integer=True)
-        check_number("validation_fraction", self.validation_fraction, minimum=0.0, maximum=0.5, exclusive=True)
-        check_number("exact_below", self.exact_below, minimum=0, integer=True)
-        check_choice("unknown", self.unknown, UNKNOWN_POLICIES)
-        check_choice("dtype", self.dtype, ("float32", "float64"))
-        if isinstance(self.init, str):
-            check_choice("init", self.init, INITIALISERS)
-        check_number("loss", self.loss, minimum=0.0, maximum=2.0)
-        solver = self._solver()
-        self._check_loss(solver)
-        defaults = solver.defaults
-        self.alpha_ = defaults.alpha if self.alpha == "auto" else self.alpha
-        self.alpha_bias_ = defaults.alpha_bias if self.alpha_bias == "auto" else self.alpha_bias
-        self.max_iter_ = defaults.max_iter if self.max_iter == "auto" else self.max_iter
-        stopping = Stopping(self.max_iter_, self.tol, self.patience, self.kkt_tol, self.max_seconds)  # type: ignore[arg-type]
-        return solver, self._objective(), stopping
+    def partial_fit(self, X: Any, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None) -> Self:
+        """Learn from new ratings, of old and new users and items; before `fit` it is `fit`.
 
-    def _solver(self) -> Solver:
-        if isinstance(self.solver, str):
-            check_choice("solver", self.solver, SOLVERS)
-            return SOLVERS[self.solver]()
-        if not isinstance(self.solver, tuple(SOLVERS.values())):
-            raise InputError(f"solver must be a name or a solver object, got {self.solver!r}")
-        return self.solver
+        Only the rows of users and items with new ratings are solved again, exactly and in turns, from *all* their
+        ratings; other rows stay as they are. Parameters, and what "auto" was resolved to, stay too, and so does the
+        history of the fit.
 
-    def _check_loss(self, solver: Solver) -> None:
-        """Refuse a divergence that the solver cannot minimise, and name the solvers that can."""
-        able = [name for name, other in SOLVERS.items() if other.losses[0] <= self.loss <= other.losses[1]]
-        if solver.name not in able:
-            raise InputError(f"solver {solver.name!r} cannot minimise loss={self.loss}; these can: {', '.join(able)}")
+        Parameters
+        ----------
+        X, y
+            The new ratings, in any form that `fit` takes. A pair that is known gets the new rating.
+        sample_weight : array_like of float, shape (n,), optional
+            How often each new rating counts, 0 or more; once by default. Old ratings keep their weights.
 
-    def _train(
-        self, solver: Solver, objective: Objective, stopping: Stopping, checkpoint: Checkpoint | None
-    ) -> FitResult:
-        scaled = self._scaled(self._ratings)
-        train, valid = self._hold_out(scaled) if self.early_stopping else (scaled, None)
-        start = self._start(train)
-        bar = EpochProgress(stopping.max_iter, f"{solver.name}, k = {self.n_components}") if self.verbose else None
-        with bar or nullcontext():
-            monitor = Monitor(unit=self._unit, callbacks=(*self.callbacks, *([bar] if bar else [])))
-            result = fit_factors(
-                train, start, solver, objective, stopping,
-                valid=valid, monitor=monitor, key=self.key_, n_threads=self.n_threads, checkpoint=checkpoint,
-            )  # fmt: skip
-        # Rows that were stopped early are not meant to be minima, and other losses have none in closed form.
-        if valid is not None or objective.loss != 2 or result.stop_reason == "diverged":
-            return result
-        return self._ended(result, solver, scaled, objective)
+        Returns
+        -------
+        NMF
+            Itself, updated.
 
-    def _ended(self, result: FitResult, solver: Solver, ratings: Ratings, objective: Objective) -> FitResult:
-        """Solve rows exactly at the end: those that a stochastic solver hardly visits, or every user's.
-
-        The latter cannot raise the objective of a solver that descends, and makes a user's row what their ratings say,
-        as `fold_in` would have it.
+        Raises
+        ------
+        InputError
+            On data that cannot be used, or ids of another type than those of the fit; the model then stays as it was.
         """
-        if solver.stochastic:
-            users, items = rows_below(ratings, self.exact_below)
-        else:
-            users, items = np.flatnonzero(ratings.user_counts), np.zeros(0, np.intp)
-        if not len(users) + len(items):
-            return result
-        said = f"the rows of {len(items):,} items and {len(users):,} users were solved exactly"
+        if not hasattr(self, "_fitted"):
+            return self.fit(X, y, sample_weight)
+        settings: dict[str, Any] = {"rating_scale": self.rating_scale, "n_threads": self.n_threads}
+        self._fitted = update.updated(self._fitted, X, y, sample_weight, **settings)
+        return self
 
-        def step(factors: Factors) -> Factors:
-            return with_best_rows(factors, ratings, objective, (users, items), n_threads=self.n_threads)
+    # --- questions ----------------------------------------------------------------------------------------------------
 
-        return ended(result, step, ratings, objective, self._unit, said)
+    @property
+    def fitted_(self) -> Fitted:
+        """All that the model has learnt; an error before `fit`."""
+        if not hasattr(self, "_fitted"):
+            raise NotFittedError(f"this {type(self).__name__} is not fitted yet: call fit first")
+        return self._fitted
 
-    def _start(self, train: Ratings) -> Factors:
-        """Return the first factors: drawn or computed by name, or the caller's own."""
-        if isinstance(self.init, str):
-            draw = INITIALISERS[self.init]
-            return draw(train, self.n_components, biases=self.biases, dtype=self.dtype, key=self.key_)
-        given = own_start(self.init, train, self.n_components, biases=self.biases, dtype=self.dtype)
-        return given.in_unit(1 / self._unit)
+    def predict(self, X: Any) -> NDArray[np.float64]:
+        """Predict the ratings of (user, item) pairs in raw ids, known or not.
 
-    def _hold_out(self, ratings: Ratings) -> tuple[Ratings, Ratings]:
-        n_valid = round(self.validation_fraction * len(ratings))
-        if not 0 < n_valid < len(ratings):
-            raise InputError(f"early_stopping needs more than {len(ratings)} ratings to hold out a validation part")
-        order = generator(self.key_, SPLIT).permutation(len(ratings))
-        return ratings.take(order[n_valid:]), ratings.take(order[:n_valid])
+        Parameters
+        ----------
+        X : DataFrame or array_like, shape (n, 2)
+            In the place of a user id there may be a `FoldedUser`.
+
+        Returns
+        -------
+        ndarray of float64, shape (n,)
+            Clipped to the rating scale, never NaN. Unknown ids follow the `unknown` policy.
+
+        Raises
+        ------
+        InputError
+            If an id is unknown and the policy is "raise", or X is not a table of pairs.
+        """
+        return state.predict(self.fitted_, X)
+
+    def recommend(
+        self,
+        user: Any,
+        n: int = 10,
+        *,
+        exclude_seen: bool = True,
+        candidates: Any = None,
+        blocked: Any = None,
+        min_ratings: int = 0,
+        diversity: float = 0.0,
+    ) -> pd.DataFrame:
+        """Recommend the n items with the highest scores.
+
+        Parameters
+        ----------
+        user : id, FoldedUser, or list-like of them
+            Raw user ids. A user not seen in training gets the most rated items (or an error with
+            ``unknown="raise"``).
+        n : int
+            Length of each list; fewer where the items run out.
+        exclude_seen : bool
+            Whether to leave out what the user has rated.
+        candidates, blocked : sequence of ids, optional
+            The only items that may be listed, and items that may not. Those that the model does not know have no
+            score, and are passed over.
+        min_ratings : int
+            Leave out items with fewer training ratings than this: little is known of them.
+        diversity : float
+            From 0, the best scores, to 1, the least alike: how much an item loses by its likeness to those listed
+            before it, see `nmf_scratch.fitted.similarity`. The list of an unknown user stays as it is.
+
+        Returns
+        -------
+        DataFrame
+            Columns item; title, where known; score, which orders the list: the prediction as it is, perhaps beyond the
+            scale; stars, the same clipped to the rating scale, as `predict` has it; n_ratings, how many training
+            ratings the item has. A first column user for a list of users. Best first; ties by item id.
+
+        Raises
+        ------
+        InputError
+            If n or min_ratings is no such number, diversity is not between 0 and 1, candidates or blocked is no list,
+            or a user is unknown and the policy is "raise".
+        """
+        wishes: dict[str, Any] = {"candidates": candidates, "blocked": blocked, "min_ratings": min_ratings}
+        options: dict[str, Any] = {"exclude_seen": exclude_seen, "diversity": diversity, "n_threads": self.n_threads}
+        return lists.recommend(self.fitted_, user, n, **wishes, **options)
+
+    def similar_items(self, item: Any, n: int = 10) -> pd.DataFrame:
+        """List the items that are most like one: the cosine of their latent factors, shrunk where ratings are few.
+
+        Parameters
+        ----------
+        item : id
+            Raw item id.
+        n : int
+            Length of the list; fewer where the items run out. The item itself is not listed.
+
+        Returns
+        -------
+        DataFrame
+            Columns item; title, where known; similarity (0 … 1), see `nmf_scratch.fitted.similarity`; n_ratings, how
+            many training ratings the item has.
+
+        Raises
+        ------
+        InputError
+            If the item was not seen in training: nothing is known that could be compared.
+        """
+        return lists.similar_items(self.fitted_, item, n)
+
+    def similar_users(self, user: Any, n: int = 10) -> pd.DataFrame:
+        """List the users most like somebody: the cosine of their latent factors, shrunk where ratings are few.
+
+        Parameters
+        ----------
+        user : id or FoldedUser
+        n : int
+            Length of the list; fewer where the users run out. A user is not listed as like themselves.
+
+        Returns
+        -------
+        DataFrame
+            Columns user, similarity (0 … 1), n_ratings.
+
+        Raises
+        ------
+        InputError
+            If nothing is known of the user.
+        """
+        return lists.similar_users(self.fitted_, user, n)
+
+    def explain(self, user: Any, item: Any) -> explanation.Explanation:
+        """Say why the score of an item is what it is: parts that add up to it, and the ratings behind them.
+
+        Parameters
+        ----------
+        user : id or FoldedUser
+        item : id
+            Known or not: the unknown is explained as it is predicted, by the `unknown` policy.
+
+        Returns
+        -------
+        Explanation
+            Print it, or see `to_frame()`. Contributions sum to the unclipped score.
+
+        Raises
+        ------
+        InputError
+            If user or item is unknown and the policy is "raise".
+        """
+        return explanation.explain(self.fitted_, user, item)
+
+    def factor_summary(self, n: int = factor_statistics.TITLES) -> pd.DataFrame:
+        """Say what each factor is about and how much of the model it is: `factor_statistics.factor_summary`."""
+        return factor_statistics.factor_summary(self.fitted_, n)
+
+    def plot(self, what: str = "convergence") -> Figure:
+        """Draw the model; a notebook shows the figure by itself, `nmf_scratch.plots.style.save_figure` writes it.
+
+        Parameters
+        ----------
+        what : str
+            "convergence", "titles" or "genres" of the factors, their "strengths" or "usage", a map of "items" or
+            "users". What needs other ratings than the model's own has functions in `nmf_scratch.plots`.
+
+        Returns
+        -------
+        Figure
+            Of matplotlib's, which is loaded only now.
+
+        Raises
+        ------
+        InputError
+            If there is no such picture, or the model does not know what it needs, such as genres.
+        """
+        self.fitted_  # noqa: B018  an error that it is not fitted goes before one about the picture
+        from nmf_scratch.plots.model import plot_model
+
+        return plot_model(self, what)
+
+    def fold_in(self, ratings: Any) -> FoldedUser:
+        """Find the row of somebody new from their ratings; the model stays as it is.
+
+        Parameters
+        ----------
+        ratings : DataFrame, mapping or sequence of pairs
+            Items, in raw ids, and ratings, in the unit of the training: a frame with columns "item" and "rating" (or
+            two columns in that order), {item: rating}, or [(item, rating), …]. Of repeated items the last counts.
+
+        Returns
+        -------
+        FoldedUser
+            `predict`, `recommend` and `explain` take it in place of a user id. If the model knows none of the items,
+            it is answered for like an unknown user.
+
+        Raises
+        ------
+        InputError
+            If a rating is no finite number ≥ 0, or no item is known and the policy is "raise".
+
+        Warns
+        -----
+        UserWarning
+            About items that the model does not know, which are left out, and ratings outside its scale.
+
+        Examples
+        --------
+        >>> from nmf_scratch import NMF
+        >>> pairs = [("ann", "dune"), ("ann", "solaris"), ("bob", "dune"), ("bob", "emma"), ("eve", "emma")]
+        >>> model = NMF(n_components=2, random_state=0).fit(pairs, [5, 4, 4, 1, 2])
+        >>> new = model.fold_in([("dune", 5), ("emma", 1)])
+        >>> model.recommend(new)["item"].tolist()
+        ['solaris']
+        """
+        return fold_in.fold_in(self.fitted_, ratings, n_threads=self.n_threads)
+
+    def fold_in_many(self, X: Any, y: ArrayLike | None = None) -> dict[Any, FoldedUser]:
+        """Find the rows of many new people at once.
+
+        Parameters
+        ----------
+        X, y
+            (user, item) pairs and ratings, in any form that `fit` takes. The user ids are only names here: those of
+            trained users are folded in too, and the model's own rows are not looked at.
+
+        Returns
+        -------
+        dict
+            A `FoldedUser` for each user id, in sorted order. Warnings and errors are those of `fold_in`.
+        """
+        return fold_in.fold_in_many(self.fitted_, X, y, n_threads=self.n_threads)
+
+    def save(self, path: str | Path) -> None:
+        """Write the fitted model to one .npz file: factors, id maps, training ratings, titles, parameters, history.
+
+        Parameters
+        ----------
+        path : str or Path
+            An existing file is replaced in one step; a crash leaves the old one.
+        """
+        save_model(self, path)
+
+    @classmethod
+    def load(cls, path: str | Path, *, mmap: bool = False) -> Self:
+        """Read a model that `save` wrote; it predicts and recommends the same bits.
+
+        Parameters
+        ----------
+        path : str or Path
+        mmap : bool
+            Whether to leave factors and ratings on the disk and map them into memory, read-only: loading then takes
+            an instant whatever their size, and several processes share one copy. All of the file is verified but the
+            content of these arrays; where it may be damaged or come from a stranger, load it as a whole.
+
+        Raises
+        ------
+        InputError
+            If the file is missing, damaged, of a newer version, or no model.
+        """
+        return load_model(cls, path, mmap=mmap)
+
+    # --- what was learnt ----------------------------------------------------------------------------------------------
+
+    @property
+    def W_(self) -> NDArray[Any]:
+        """User factors, shape (n_users, k)."""
+        return self.fitted_.W
+
+    @property
+    def H_(self) -> NDArray[Any]:
+        """Item factors, shape (n_items, k)."""
+        return self.fitted_.H
+
+    @property
+    def user_bias_(self) -> NDArray[Any]:
+        """Non-negative user biases, shape (n_users,), in the unit of the ratings; zeros without `biases`."""
+        return self.fitted_.user_bias
+
+    @property
+    def item_bias_(self) -> NDArray[Any]:
+        """Non-negative item biases, shape (n_items,), in the unit of the ratings; zeros without `biases`."""
+        return self.fitted_.item_bias
+
+    @property
+    def user_ids_(self) -> NDArray[Any]:
+        """Raw user ids, sorted, shape (n_users,)."""
+        return self.fitted_.user_ids
+
+    @property
+    def item_ids_(self) -> NDArray[Any]:
+        """Raw item ids, sorted, shape (n_items,)."""
+        return self.fitted_.item_ids
+
+    @property
+    def items_(self) -> pd.DataFrame | None:
+        """What is known of the items: titles, years, genres, one row per item; None if nothing is."""
+        return self.fitted_.items
+
+    @property
+    def mean_rating_(self) -> float:
+        """Mean of the training ratings, by weight."""
+        return self.fitted_.mean_rating
+
+    @property
+    def rating_scale_(self) -> tuple[float, float]:
+        """What predictions are clipped to."""
+        return self.fitted_.rating_scale
+
+    @property
+    def n_features_in_(self) -> int:
+        """Number of columns of X, for scikit-learn: 2, the user and the item."""
+        return 2 * bool(self.fitted_)
+
+    @property
+    def feature_names_in_(self) -> NDArray[Any]:
+        """Names of the two columns, for scikit-learn; there are none if the model was not fitted to a DataFrame."""
+        names = self.fitted_.ids.names
+        if names is None or not all(isinstance(name, str) for name in names):
+            raise AttributeError("feature_names_in_ exists only after fit was given a DataFrame with named columns")
+        return np.array(names, dtype=object)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "_fitted")

@@ -52,9 +52,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from nmf_scratch._check import check_choice, check_number
+from nmf_scratch._check import InputError, check_choice, check_number
 from nmf_scratch.data.ratings import Ratings
-from nmf_scratch.factors import NO_COLUMN, Columns, Factors
+from nmf_scratch.factors import BIAS_LEVEL, NO_COLUMN, Columns, Factors
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -68,6 +68,10 @@ PART_RATINGS = 2**21
 """Ratings judged at once: a few hundred megabytes however many there are."""
 
 Matrix = NDArray[np.float64]
+
+
+Strength = float | tuple[float, float] | str
+"""Of a penalty: for both sides, for (users, items), or "auto"."""
 
 
 class Penalty(NamedTuple):
@@ -125,6 +129,28 @@ class Objective:
         check_number("l1_ratio", self.l1_ratio, minimum=0.0, maximum=1.0)
         exponent(self.weighting)
         check_number("loss", self.loss, minimum=0.0, maximum=2.0)
+
+    @classmethod
+    def of(cls, parameters: Any, alpha: Strength, alpha_bias: Strength) -> Objective:
+        """Return the problem that an estimator's parameters describe, for ratings scaled to a mean of 1.
+
+        Parameters
+        ----------
+        parameters : object
+            With attributes `l1_ratio`, `weighting` and `loss`.
+        alpha, alpha_bias : float or (float, float)
+            Its strengths, "auto" resolved: for both sides, or for (users, items).
+        """
+        sides = both_sides("alpha", alpha), both_sides("alpha_bias", alpha_bias)
+        others = {"l1_ratio": parameters.l1_ratio, "weighting": parameters.weighting, "loss": parameters.loss}
+        return cls(*sides, BIAS_LEVEL, **others)
+
+    def check_values(self, ratings: Ratings) -> None:
+        """Refuse ratings that the divergence has no value for."""
+        if self.loss == 0 and (ratings.values == 0).any():
+            raise InputError(
+                "loss=0 (Itakura-Saito) has no value at a rating of 0: use a loss above 0, or shift the scale"
+            )
 
     def penalties(self, ratings: Ratings, factors: Factors) -> tuple[Penalty, Penalty]:
         """Return the penalty of W and of H, in the dtype of the factors."""
@@ -281,3 +307,13 @@ def _free(matrix: Matrix, columns: Columns) -> Matrix:
     if columns.frozen != NO_COLUMN:
         matrix[:, columns.frozen] = 0.0
     return matrix
+
+
+def both_sides(name: str, strength: Any) -> tuple[float, float]:
+    """Read one strength for both sides, or a pair (users, items)."""
+    pair = strength if isinstance(strength, (tuple, list)) else (strength, strength)
+    if len(pair) != 2:
+        raise InputError(f"{name} must be a number, a pair (users, items) or 'auto', got {strength!r}")
+    for value in pair:
+        check_number(name, value, minimum=0.0)
+    return float(pair[0]), float(pair[1])

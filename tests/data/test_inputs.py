@@ -171,7 +171,7 @@ class TestContainers:
             other = fit(form)
             np.testing.assert_array_equal(other.W_, model.W_)
             np.testing.assert_array_equal(other.H_, model.H_)
-            assert other._ratings.values.tolist() == ratings.values.tolist()
+            assert other.fitted_.ratings.values.tolist() == ratings.values.tolist()
         np.testing.assert_array_equal(model.predict(ratings), model.predict(np.c_[ratings.users, ratings.items]))
 
     def test_a_pivoted_table_keeps_its_ids(self, expected):

@@ -4,8 +4,16 @@ import pytest
 
 from nmf_scratch import NMF, InputError
 from nmf_scratch.data.dataset import Dataset
-from nmf_scratch.fitted import explanation
-from nmf_scratch.fitted.explanation import CARRIED, factor_summary, genre_lifts, lifts, normalize, sparsity, stability
+from nmf_scratch.fitted import factor_statistics
+from nmf_scratch.fitted.factor_statistics import (
+    CARRIED,
+    factor_summary,
+    genre_lifts,
+    lifts,
+    normalize,
+    sparsity,
+    stability,
+)
 
 RNG = np.random.default_rng(0)
 CODES = RNG.permutation(30 * 40)[:500]
@@ -98,7 +106,7 @@ class TestExplain:
 
 class TestFactors:
     def test_the_summary_by_its_definitions(self, model):
-        table = factor_summary(model, n=4)
+        table = factor_summary(model.fitted_, n=4)
         assert table["share"].sum() == pytest.approx(1)
         assert table["share"].is_monotonic_decreasing
         mass = np.zeros(model.H_.shape)
@@ -121,13 +129,15 @@ class TestFactors:
         odd = FRAME["item"] % 2 == FRAME["user"].str[1:].astype(int) % 2
         planted = FRAME.assign(rating=np.where(odd, 5.0, 1.0))
         fitted = NMF(2, solver="als", biases=False, random_state=0).fit(Dataset(name="x", ratings=planted, items=ITEMS))
-        assert sorted(genre_lifts(fitted).idxmax()) in (["even", "late"], ["even", "odd"])
-        assert {genres.split(",")[0] for genres in factor_summary(fitted)["genres"]} & {"even"}
+        assert sorted(genre_lifts(fitted.fitted_).idxmax()) in (["even", "late"], ["even", "odd"])
+        assert {genres.split(",")[0] for genres in factor_summary(fitted.fitted_)["genres"]} & {"even"}
 
     def test_a_genre_of_many_ratings_names_a_factor_before_a_rare_one_of_higher_lift(self, model, monkeypatch):
         mass = np.array([[60.0, 20.0], [6.0, 0.0], [14.0, 60.0]])
-        monkeypatch.setattr(explanation, "genre_members", lambda model: pd.DataFrame(np.eye(3), columns=list("abc")))
-        excess = explanation.genre_excess(model, mass)[0]
+        monkeypatch.setattr(
+            factor_statistics, "genre_members", lambda model: pd.DataFrame(np.eye(3), columns=list("abc"))
+        )
+        excess = factor_statistics.genre_excess(model.fitted_, mass)[0]
         assert lifts(mass, 0)[:, 0].argmax() == 1
         assert excess.idxmax() == "a"
         assert excess["a"] == pytest.approx((60 - 40) / np.sqrt(40))
@@ -135,15 +145,15 @@ class TestFactors:
     def test_items_without_a_genre_make_no_genre(self):
         items = ITEMS.assign(genres=["odd" if n % 2 else "" for n in range(39)])
         fitted = NMF(2, solver="als", random_state=0).fit(Dataset(name="x", ratings=FRAME, items=items))
-        assert list(genre_lifts(fitted).index) == ["odd"]
-        assert genre_lifts(NMF(2, solver="als", random_state=0).fit(FRAME)).shape == (0, 2)
+        assert list(genre_lifts(fitted.fitted_).index) == ["odd"]
+        assert genre_lifts(NMF(2, solver="als", random_state=0).fit(FRAME).fitted_).shape == (0, 2)
 
     def test_sparsity_by_hand(self):
         H = np.array([[1.0, 5.0, 0.0], [1.0, 0.0, 0.0], [1.0, 0.0, 0.0], [1.0, 0.0, 0.0]])
         np.testing.assert_allclose(sparsity(H), [0, 1, 1])
 
     def test_normalising_changes_units_and_no_prediction(self, model):
-        W, H = normalize(model)
+        W, H = normalize(model.fitted_)
         np.testing.assert_allclose(W @ H.T, model.W_ @ model.H_.T, rtol=1e-5, atol=1e-6)
         weights = H[np.searchsorted(model.item_ids_, FRAME["item"])].mean(axis=0)
         np.testing.assert_allclose(weights, np.where(model.H_.any(axis=0), 1, 0), rtol=1e-5)

@@ -4,15 +4,21 @@ import pytest
 
 from nmf_scratch import NMF, Ratings
 from nmf_scratch.data.dataset import Dataset
-from nmf_scratch.fitted.explanation import CARRIED, factor_summary, genre_lifts, lifts, masses, normalize, prior_of
 from nmf_scratch.fitted.factor_statistics import (
+    CARRIED,
     factor_strengths,
+    factor_summary,
     factor_usage,
+    genre_lifts,
     item_map,
     leading_groups,
     leading_items,
+    lifts,
+    masses,
     nearest_factors,
+    normalize,
     principal_plane,
+    prior_of,
     singular_values,
     user_map,
 )
@@ -42,7 +48,7 @@ def parts_of(model):
 
 
 def test_strength_is_the_root_mean_square_of_each_part(model):
-    table, parts = factor_strengths(model), parts_of(model)
+    table, parts = factor_strengths(model.fitted_), parts_of(model)
     assert sorted(table["part"]) == sorted(parts)
     for row in table.itertuples():
         assert row.strength == pytest.approx(np.sqrt((parts[row.part] ** 2).mean()), rel=1e-5)
@@ -51,7 +57,7 @@ def test_strength_is_the_root_mean_square_of_each_part(model):
 
 
 def test_explained_shares_are_those_of_the_definition_and_add_up_to_r_squared(model):
-    table, parts = factor_strengths(model).set_index("part"), parts_of(model)
+    table, parts = factor_strengths(model.fitted_).set_index("part"), parts_of(model)
     where = np.searchsorted(model.user_ids_, FRAME["user"]), np.searchsorted(model.item_ids_, FRAME["item"])
     r, predicted = FRAME["rating"].to_numpy(), sum(parts.values())[where]
     spread = ((r - r.mean()) ** 2).sum()
@@ -66,14 +72,14 @@ def test_explained_shares_are_those_of_the_definition_and_add_up_to_r_squared(mo
 def test_singular_values_are_those_of_the_product(model):
     product = model.W_.astype(float) @ model.H_.T.astype(float)
     expected = np.linalg.svd(product, compute_uv=False)[: model.n_components] / np.sqrt(product.size)
-    np.testing.assert_allclose(singular_values(model), expected, atol=1e-6)
-    squares = (factor_strengths(model)["strength"][: model.n_components] ** 2).sum()
-    assert squares <= (singular_values(model) ** 2).sum() * (1 + 1e-9)
+    np.testing.assert_allclose(singular_values(model.fitted_), expected, atol=1e-6)
+    squares = (factor_strengths(model.fitted_)["strength"][: model.n_components] ** 2).sum()
+    assert squares <= (singular_values(model.fitted_) ** 2).sum() * (1 + 1e-9)
 
 
 def test_more_factors_than_rows_have_singular_values_of_zero():
     few = NMF(9, solver="cd", random_state=0).fit(FRAME[FRAME["user"] < 5])
-    values = singular_values(few)
+    values = singular_values(few.fitted_)
     assert len(values) == 9
     assert (values[5:] == 0).all()
     assert (values[:3] > 0).all()
@@ -87,13 +93,15 @@ def test_rows_without_ratings_count_for_nothing():
     for model in models:
         W, H = model.W_[:3].astype(float), model.H_[[0, 1, 3]].astype(float)
         expected = np.linalg.norm(W, axis=0) * np.linalg.norm(H, axis=0) / 3
-        np.testing.assert_allclose(np.sort(factor_strengths(model)["strength"][:2]), np.sort(expected), rtol=1e-6)
+        np.testing.assert_allclose(
+            np.sort(factor_strengths(model.fitted_)["strength"][:2]), np.sort(expected), rtol=1e-6
+        )
 
 
 def test_leading_items_are_those_of_the_summary_with_their_lifts(model):
-    table, summary = leading_items(model, 3), factor_summary(model, 3)
-    mass = masses(model)
-    expected = lifts(mass, prior_of(model, mass))
+    table, summary = leading_items(model.fitted_, 3), factor_summary(model.fitted_, 3)
+    mass = masses(model.fitted_)
+    expected = lifts(mass, prior_of(model.fitted_, mass))
     for row in summary.itertuples():
         mine = table[table["factor"] == row.factor]
         assert list(mine["name"]) == row.titles
@@ -101,11 +109,11 @@ def test_leading_items_are_those_of_the_summary_with_their_lifts(model):
 
 
 def test_no_more_items_than_there_are(model):
-    assert len(leading_items(model, 99)) == 40 * model.n_components
+    assert len(leading_items(model.fitted_, 99)) == 40 * model.n_components
 
 
 def test_usage_counts_zeros_and_little(model):
-    table, summary = factor_usage(model), factor_summary(model)
+    table, summary = factor_usage(model.fitted_), factor_summary(model.fitted_)
     pd.testing.assert_frame_equal(table[["factor", "share"]], summary[["factor", "share"]])
     for row in table.itertuples():
         for side, column in (("users", model.W_[:, row.factor]), ("items", model.H_[:, row.factor])):
@@ -116,19 +124,19 @@ def test_usage_counts_zeros_and_little(model):
 
 def test_a_factor_of_zeros_is_used_by_nobody():
     fitted = NMF(2, solver="als", alpha=50.0, random_state=0).fit(FRAME)
-    table = factor_usage(fitted)
+    table = factor_usage(fitted.fitted_)
     assert (fitted.H_ == 0).all()
     assert table[["users_zero", "items_zero"]].to_numpy().tolist() == [[1, 1], [1, 1]]
-    assert len(item_map(fitted).table) == 0
+    assert len(item_map(fitted.fitted_).table) == 0
 
 
 def test_the_nearest_factor_has_the_largest_cosine(model):
     H, k = model.H_.astype(float), model.n_components
-    nearest = nearest_factors(model)
+    nearest = nearest_factors(model.fitted_)
     for f in range(k):
         others = [H[:, f] @ H[:, g] / (np.linalg.norm(H[:, f]) * np.linalg.norm(H[:, g])) for g in range(k) if g != f]
         assert nearest[f] == pytest.approx(max(others))
-    assert nearest_factors(NMF(1, random_state=0).fit(FRAME)).tolist() == [0]
+    assert nearest_factors(NMF(1, random_state=0).fit(FRAME).fitted_).tolist() == [0]
 
 
 class TestMaps:
@@ -159,7 +167,7 @@ class TestMaps:
         rng = np.random.default_rng(1)
         items = ITEMS.assign(genres=rng.choice(["Drama", "War", "Drama|War", ""], 40))
         fitted = NMF(4, solver="cd", random_state=0).fit(Dataset(name="x", ratings=FRAME, items=items))
-        table, shares = item_map(fitted, 25)
+        table, shares = item_map(fitted.fitted_, 25)
         counts = FRAME["item"].value_counts()
         assert table["ratings"].tolist() == sorted(counts, reverse=True)[:25]
         genres = items.set_index("title")["genres"]
@@ -167,7 +175,7 @@ class TestMaps:
             assert row.group in (genres[row.name].split("|") if genres[row.name] else ["no genre"])
             assert counts[100 + int(row.name.split()[1])] == row.ratings
         assert 0 < shares[1] <= shares[0] < 1
-        users = user_map(fitted).table
+        users = user_map(fitted.fitted_).table
         assert users["ratings"].tolist() == sorted(FRAME["user"].value_counts(), reverse=True)
-        mix = normalize(fitted).W[np.searchsorted(fitted.user_ids_, users["name"].astype(int))]
-        assert users["group"].tolist() == leading_groups(mix, genre_lifts(fitted))
+        mix = normalize(fitted.fitted_).W[np.searchsorted(fitted.user_ids_, users["name"].astype(int))]
+        assert users["group"].tolist() == leading_groups(mix, genre_lifts(fitted.fitted_))

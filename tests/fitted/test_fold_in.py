@@ -4,8 +4,9 @@ from problems import EMPTY_USER, OBJECTIVES, dense, naive_frozen, naive_sides, s
 from reference import als as naive_als
 
 from nmf_scratch import NMF, InputError
+from nmf_scratch.data.ratings import take_rows
 from nmf_scratch.factors import scaled_start
-from nmf_scratch.fitted.fold_in import RowSolver, rows_below, take_rows, with_best_rows
+from nmf_scratch.fitted.fold_in import RowSolver, rows_below, with_best_rows
 from nmf_scratch.objective import Objective
 
 every_kind = pytest.mark.parametrize("kind", OBJECTIVES)
@@ -109,11 +110,11 @@ class TestTheEndOfAFit:
     def test_the_last_record_describes_the_factors_returned(self, solver):
         model = self.fit(solver, exact_below=5)
         scaled = self.ratings.with_values(self.ratings.values / self.ratings.mean)
-        factors = model._factors.in_unit(1 / self.ratings.mean)
+        factors = model.fitted_.factors.in_unit(1 / self.ratings.mean)
         last = model.history_.records[-1]
         assert last.epoch == model.n_iter_ <= 5
-        assert last.objective == pytest.approx(model._objective().value(scaled, factors), rel=1e-6)
-        assert last.kkt == pytest.approx(model._objective().kkt_residual(scaled, factors), rel=1e-4)
+        assert last.objective == pytest.approx(model.fitted_.objective.value(scaled, factors), rel=1e-6)
+        assert last.kkt == pytest.approx(model.fitted_.objective.kkt_residual(scaled, factors), rel=1e-4)
         error = self.ratings.mean * (scaled.values - factors.predict(scaled.users, scaled.items))
         assert last.train_rmse == pytest.approx(np.sqrt(np.mean(error**2)), rel=1e-5)
 

@@ -10,7 +10,7 @@ import pytest
 from nmf_scratch import NMF, InputError
 from nmf_scratch._archive import checksum, load_arrays, save_arrays
 from nmf_scratch.data.dataset import Dataset
-from nmf_scratch.fitted.model_file import LARGE, NUMBERS, data_hash, storable_params
+from nmf_scratch.fitted.model_file import LEARNT, data_hash, ratings_arrays, storable_params
 from nmf_scratch.solvers import SGD
 
 RNG = np.random.default_rng(0)
@@ -46,7 +46,9 @@ def assert_same_model(loaded, model):
     users = ["u03", "a stranger"]
     pd.testing.assert_frame_equal(loaded.recommend(users), model.recommend(users), check_dtype=False)
     pd.testing.assert_frame_equal(loaded.history_.to_frame(), model.history_.to_frame())
-    assert {name: getattr(loaded, name) for name in NUMBERS} == {name: getattr(model, name) for name in NUMBERS}
+    assert {name: getattr(loaded, name) for name in (*LEARNT, "mean_rating_", "rating_scale_")} == {
+        name: getattr(model, name) for name in (*LEARNT, "mean_rating_", "rating_scale_")
+    }
     assert repr(loaded) == repr(model)
 
 
@@ -54,16 +56,16 @@ def save_version_1(model, path):
     """Write the model as the first version did: text of fixed width, one checksum, members wherever they fall."""
     items = {name: model.items_[name].astype("string").fillna("").to_numpy(dtype=np.str_) for name in model.items_}
     arrays = {
-        "W": model._factors.W, "H": model._factors.H,
+        "W": model.fitted_.factors.W, "H": model.fitted_.factors.H,
         "user_ids": model.user_ids_.astype(np.str_), "item_ids": model.item_ids_,
-        **dict(zip(LARGE[2:5], (model._ratings.users, model._ratings.items, model._ratings.values), strict=True)),
+        **ratings_arrays(model.fitted_.ratings),
         "history": model.history_.to_array(),
         **{f"items_{name}": column for name, column in items.items()},
     }  # fmt: skip
     header = {
         "format": "nmf-scratch model", "format_version": 1, "checksum": checksum(arrays), "package_version": "0.0.1",
         "params": storable_params(model.get_params()), "events": model.history_.events,
-        **{name: getattr(model, name) for name in NUMBERS},
+        **{name: getattr(model, name) for name in (*LEARNT, "mean_rating_", "rating_scale_")},
     }  # fmt: skip
     np.savez(path, header=np.frombuffer(json.dumps(header).encode(), np.uint8), **arrays)
 
@@ -152,7 +154,7 @@ def test_ids_of_any_plain_type_come_back_with_their_type(tmp_path, users, items)
 
 
 def test_the_hash_of_the_data_sees_ratings_and_ids(model, path):
-    ratings, users, items = model._ratings, model.user_ids_, model.item_ids_
+    ratings, users, items = model.fitted_.ratings, model.user_ids_, model.item_ids_
     known = load_arrays(path)[1]["data_hash"]
     assert data_hash(ratings, users, items) == known
     others = [

@@ -180,9 +180,11 @@ class TestFoldIn:
         """As low an objective as training reached: along a flat valley the rows themselves may be elsewhere."""
         fitted = NMF(3, solver="mu", loss=1.0, max_iter=3000, tol=0, random_state=0).fit(FRAME)
         rows = np.array([user.row for user in fitted.fold_in_many(FRAME).values()])
-        ratings, unit = fitted._scaled(fitted._ratings), 1 / fitted._unit
-        trained, folded = (Factors(W, fitted._factors.H, True).in_unit(unit) for W in (fitted._factors.W, rows))
-        objective = fitted._objective()
+        ratings, unit = fitted.fitted_.ratings.scaled(fitted.fitted_.unit), 1 / fitted.fitted_.unit
+        trained, folded = (
+            Factors(W, fitted.fitted_.factors.H, True).in_unit(unit) for W in (fitted.fitted_.factors.W, rows)
+        )
+        objective = fitted.fitted_.objective
         assert objective.value(ratings, folded) == pytest.approx(objective.value(ratings, trained), rel=1e-3)
 
     def test_before_fitting_it_is_refused(self):
@@ -217,11 +219,11 @@ class TestPartialFit:
 
     def test_a_second_opinion_replaces_the_first(self):
         fitted = NMF(3, solver="als", random_state=0).fit(FRAME)
-        n, (user, item) = len(fitted._ratings), FRAME[["user", "item"]].iloc[0]
+        n, (user, item) = len(fitted.fitted_.ratings), FRAME[["user", "item"]].iloc[0]
         before = fitted.predict([(user, item)])[0]
         opposite = 0.5 if before > 2.5 else 5.0
         fitted.partial_fit([(user, item)], [opposite])
-        assert len(fitted._ratings) == n
+        assert len(fitted.fitted_.ratings) == n
         assert abs(fitted.predict([(user, item)])[0] - opposite) < abs(before - opposite)
 
     def test_titles_move_along_and_new_ones_are_learnt(self):

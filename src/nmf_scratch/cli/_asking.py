@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-    from nmf_scratch.fitted.fold_in import FoldedUser
+    from nmf_scratch.fitted.state import FoldedUser
     from nmf_scratch.model import NMF
 
 LATEST = "latest"  # cli.train points it at the newest run

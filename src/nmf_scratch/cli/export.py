@@ -37,7 +37,9 @@ def export(
     path = find_model(run)
     model = NMF.load(path, mmap=True)
     with reading_bar("writing tables") as bar:
-        files = export_factors(model, output or path.parent, format=table_format, overwrite=overwrite, progress=bar)
+        files = export_factors(
+            model.fitted_, output or path.parent, format=table_format, overwrite=overwrite, progress=bar
+        )
     if as_json:
         print_json(_summary(path, table_format, files, model))
     else:

@@ -38,7 +38,7 @@ def recommend(
     check_who(user, user_ratings)
     trained, path = load_model(model, output)
     asked = who(user, user_ratings, columns, trained)
-    known = bool(trained._codes_of([asked])[0][0] >= 0)
+    known = bool(trained.fitted_.resolve([asked]).known[0])
     wishes: dict[str, Any] = {
         "candidates": typed_ids(candidates, trained.item_ids_),
         "blocked": typed_ids(blocked, trained.item_ids_),

@@ -103,13 +103,13 @@ def _codes(side: str, encoder: LabelEncoder, ids: Any) -> NDArray[Any]:
         if twin is not None and encoder.transform([twin])[0] != UNKNOWN:
             warnings.warn(
                 f"{side} {label!r} was not seen in training, but {twin!r} was: pass ids of the type that fit was given",
-                stacklevel=_outside(),
+                stacklevel=outside(),
             )
             break
     return codes
 
 
-def _outside() -> int:
+def outside() -> int:
     """Return the stack level, for a warning of the caller, of whoever called this package."""
     level, frame = 1, sys._getframe(1)
     while frame.f_back and frame.f_globals.get("__name__", "").split(".")[0] == PACKAGE:

@@ -236,6 +236,15 @@ class Ratings:
         weights = None if self.weights is None else self.weights[kept]
         return Ratings(self.users[kept], self.items[kept], self.values[kept], self.n_users, self.n_items, weights)
 
+    @property
+    def unit(self) -> float:
+        """What ratings are divided by before they are fitted, so that strengths and steps suit any scale: the mean."""
+        return self.mean or 1.0
+
+    def scaled(self, unit: float) -> Ratings:
+        """Return the ratings divided by a unit."""
+        return self.with_values(self.values / np.float32(unit))
+
     def with_values(self, values: NDArray[Any]) -> Ratings:
         """Return the same pairs with other values (scaled ratings, residuals), in the dtype given."""
         return Ratings(self.users, self.items, values, self.n_users, self.n_items, self.weights)
@@ -245,6 +254,15 @@ class Ratings:
         from scipy.sparse import csr_array
 
         return csr_array((self.values, self.items, self.by_user.indptr), shape=self.shape)
+
+
+def take_rows(view: Compressed, rows: NDArray[Any]) -> Compressed:
+    """Return the ratings of these rows alone, in this order."""
+    lengths = np.diff(view.indptr)[rows]
+    indptr = np.concatenate([[0], np.cumsum(lengths)])
+    positions = np.repeat(view.indptr[rows] - indptr[:-1], lengths) + np.arange(indptr[-1])
+    weights = weights_at(view.weights, positions)
+    return Compressed(indptr, view.indices[positions], view.values[positions], weights)
 
 
 def ones(dtype: Any = np.float32) -> NDArray[Any]:

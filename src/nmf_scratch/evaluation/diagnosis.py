@@ -59,8 +59,7 @@ class HeldOut(NamedTuple):
 
 def training_ratings(model: Any) -> pd.DataFrame:
     """Return the ratings that a model was trained on: columns user, item, rating, in raw ids, sorted."""
-    model._check_fitted()
-    ratings = model._ratings
+    ratings = model.fitted_.ratings
     users, items = model.user_ids_[ratings.users], model.item_ids_[ratings.items]
     return pd.DataFrame({"user": users, "item": items, "rating": ratings.values.astype(np.float64)})
 
@@ -136,8 +135,8 @@ def judge_predictions(model: Any, train: pd.DataFrame, test: pd.DataFrame) -> pd
 
 
 def _refuse_seen(model: Any, test: pd.DataFrame) -> None:
-    ratings = model._ratings
-    users, items = model.user_codes(test["user"]), model.item_codes(test["item"])
+    ratings = model.fitted_.ratings
+    users, items = model.fitted_.user_codes(test["user"]), model.fitted_.item_codes(test["item"])
     keys = ratings.users.astype(np.int64) * ratings.n_items + ratings.items  # ascending
     asked = users.astype(np.int64) * ratings.n_items + items
     found = np.append(keys, -1)[np.searchsorted(keys, asked)] == asked
@@ -300,8 +299,7 @@ def head_size(rated: NDArray[Any]) -> int:
 
 def typical_pair(model: Any) -> tuple[Any, Any]:
     """Return an example to explain: the user with the median number of ratings, and their first recommendation."""
-    model._check_fitted()
-    counts = model._ratings.user_counts
+    counts = model.fitted_.ratings.user_counts
     order = np.argsort(counts, kind="stable")[np.sum(counts == 0) :]
     user = model.user_ids_[order[len(order) // 2]]
     return user, model.recommend(user, n=1)["item"].iloc[0]

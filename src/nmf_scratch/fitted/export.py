@@ -18,6 +18,7 @@ import pandas as pd
 
 from nmf_scratch._archive import replacing
 from nmf_scratch._check import InputError, check_choice
+from nmf_scratch.fitted.state import Fitted
 
 FORMATS = ("csv", "parquet")
 
@@ -29,7 +30,7 @@ Progress = Callable[[int, int], None]
 
 
 def export_factors(
-    model: Any,
+    fitted: Fitted,
     folder: str | Path,
     *,
     format: str = "csv",
@@ -40,8 +41,8 @@ def export_factors(
 
     Parameters
     ----------
-    model : NMF
-        A fitted model.
+    fitted : Fitted
+        Of a model, its `fitted_`.
     folder : str or Path
         Where to; made if need be.
     format : {"csv", "parquet"}
@@ -59,15 +60,15 @@ def export_factors(
     Raises
     ------
     InputError
-        If a file exists, the format is unknown, pyarrow is missing, or the model is not fitted.
+        If a file exists, the format is unknown, or pyarrow is missing.
     """
     check_choice("format", format, FORMATS)
     if format == "parquet":
         _require_pyarrow()
     write = {"csv": _write_csv, "parquet": _write_parquet}[format]
     sides = {
-        "user": (model.user_ids_, model.W_, model.user_bias_, None),
-        "item": (model.item_ids_, model.H_, model.item_bias_, _titles(model)),
+        "user": (fitted.user_ids, fitted.W, fitted.user_bias, None),
+        "item": (fitted.item_ids, fitted.H, fitted.item_bias, fitted.titles),
     }
     paths = [Path(folder) / f"{name}_factors.{format}" for name in sides]
     if (existing := [str(path) for path in paths if path.exists()]) and not overwrite:
@@ -75,7 +76,7 @@ def export_factors(
     paths[0].parent.mkdir(parents=True, exist_ok=True)
     with ExitStack() as both:
         files = [both.enter_context(replacing(path)) for path in paths]
-        tell = _counter(model.W_.nbytes + model.H_.nbytes, progress)
+        tell = _counter(fitted.W.nbytes + fitted.H.nbytes, progress)
         for file, (name, side) in zip(files, sides.items(), strict=True):
             write(file, _pieces(name, *side, tell))
     return paths
@@ -92,11 +93,6 @@ def _counter(total: int, progress: Progress | None) -> Callable[[int], None]:
             progress(done, total)
 
     return tell
-
-
-def _titles(model: Any) -> Any:
-    items = model.items_
-    return items["title"] if items is not None and "title" in items else None
 
 
 def _pieces(

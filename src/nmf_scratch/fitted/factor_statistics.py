@@ -1,4 +1,11 @@
-"""Numbers about the factors of a fitted model, for figures and reports: how strong, how sparse, how much they explain.
+"""What the factors of a model are about: their items and genres, how strong they are, and whether they come back.
+
+*What a factor is about.* In the training predictions item i gets m_if = h_if Σ_u∈Ω_i w_uf stars from factor f. An item,
+or a genre, is typical of a factor where it gets more than its share `m_i· m_·f / m_··`. That ratio, the *lift*, is wild
+where little is expected, so `PRIOR` ratings' worth of a lift of 1 is added: (m + s) / (expected + s), the shrinkage of
+disproportionate counts (DuMouchel, *The American Statistician* 53(3), 1999). A *name* wants more: a genre of two dozen
+films may have twice its share by chance. So the genres that name a factor are those with the largest standardised
+excess (m − expected) / √expected (a Pearson residual), which a large genre reaches at a smaller lift than a rare one.
 
 *Strength.* Factor f adds w_f h_fᵀ to the matrix of predictions. The root mean square of that term over all pairs,
 
@@ -28,46 +35,150 @@ how much is shown.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from nmf_scratch._check import check_number
-from nmf_scratch.fitted.explanation import (
-    CARRIED,
-    TITLES,
-    factor_summary,
-    genre_lifts,
-    genre_members,
-    item_names,
-    lifts,
-    masses,
-    normalize,
-    prior_of,
-)
+from nmf_scratch._check import InputError, check_number
+from nmf_scratch.data.genres import members
 from nmf_scratch.fitted.similarity import directions
-from nmf_scratch.fitted.update import UpdatableModel
+from nmf_scratch.fitted.state import Fitted, item_names
+
+PRIOR = 150
+"""Ratings' worth of an average factor that lifts are shrunk by."""
+
+TITLES, GENRES = 3, 2
+"""How many titles and genres name a factor."""
+
+CARRIED = 0.1
+"""A row counts as covered by a factor from this share of the factor's largest entry."""
 
 Matrix = NDArray[np.float64]
 
 
-def trained_rows(model: UpdatableModel) -> tuple[Matrix, Matrix]:
+def masses(fitted: Fitted) -> Matrix:
+    """Return the stars that each item gets from each factor over all training predictions, shape (n_items, k)."""
+    from scipy.sparse import csr_array
+
+    ratings = fitted.ratings
+    observed = csr_array((np.ones(len(ratings)), ratings.items, ratings.by_user.indptr), shape=ratings.shape)
+    return np.asarray((observed.T @ fitted.W.astype(np.float64)) * fitted.H)
+
+
+def expected_mass(mass: Matrix) -> Matrix:
+    """Return what each row would have of each column if all rows had them in the same proportions; shape of `mass`."""
+    return np.asarray(mass.sum(axis=1, keepdims=True) * mass.sum(axis=0) / (mass.sum() or 1.0))
+
+
+def lifts(mass: Matrix, prior: float) -> Matrix:
+    """Return how much more each row has of each column than its share, shrunk towards 1; shape of `mass`."""
+    return np.asarray((mass + prior) / (expected_mass(mass) + prior))
+
+
+def genre_members(fitted: Fitted) -> pd.DataFrame:
+    """Tell by 1 and 0 which genres (columns) each item (row) has; no columns where no genres are known."""
+    if fitted.items is None or "genres" not in fitted.items:
+        return pd.DataFrame(index=range(len(fitted.item_ids)))
+    return members(fitted.items["genres"])
+
+
+def genre_lifts(fitted: Fitted) -> pd.DataFrame:
+    """Return the lift of each genre (rows) in each factor (columns); empty where no genres are known."""
+    mass, member = masses(fitted), genre_members(fitted)
+    return pd.DataFrame(
+        lifts(member.to_numpy(dtype=float).T @ mass, prior_of(fitted, mass)), index=list(member.columns)
+    )
+
+
+def genre_excess(fitted: Fitted, mass: Matrix) -> pd.DataFrame:
+    """Return the standardised excess of each genre (rows) in each factor (columns); `mass` is that of the items."""
+    member = genre_members(fitted)
+    mass = member.to_numpy(dtype=float).T @ mass
+    expected = expected_mass(mass)
+    excess = np.divide(mass - expected, np.sqrt(expected), out=np.zeros_like(mass), where=expected > 0)
+    return pd.DataFrame(excess, index=list(member.columns))
+
+
+def prior_of(fitted: Fitted, mass: Matrix) -> float:
+    """Return the stars that `PRIOR` ratings get from an average factor."""
+    return PRIOR * float(mass.sum()) / (len(fitted.ratings) * mass.shape[1]) or 1.0
+
+
+def factor_summary(fitted: Fitted, n: int = TITLES) -> pd.DataFrame:
+    """Say what each factor is about, and how much of the model it is.
+
+    Parameters
+    ----------
+    fitted : Fitted
+        Of a model, its `fitted_`.
+    n : int
+        Items that are named.
+
+    Returns
+    -------
+    DataFrame
+        One row per factor, the weightiest first, with columns
+
+        - factor: its number, column of `W_` and `H_`;
+        - share: of the stars that all factors together give in training, 0 … 1;
+        - sparsity: of its column of `H_`, 0 for all entries equal to 1 for a single one (Hoyer, JMLR 5, 2004);
+        - items, users: coverage, the share of rows with at least a tenth of the column's largest entry;
+        - genres: those that stand out most, by standardised excess ("" where none are known);
+        - titles: the n items (titles, else ids) with the largest lift.
+    """
+    check_number("n", n, minimum=1, integer=True)
+    mass = masses(fitted)
+    lift, genres = lifts(mass, prior_of(fitted, mass)), genre_excess(fitted, mass)
+    leading = np.argsort(-lift, axis=0, kind="stable")[:n].T
+    names = item_names(fitted, np.arange(len(mass)))
+    rated = fitted.ratings.item_counts > 0, fitted.ratings.user_counts > 0
+    frame = pd.DataFrame({"factor": np.arange(mass.shape[1]), "share": mass.sum(axis=0) / (mass.sum() or 1.0)})
+    frame["sparsity"] = sparsity(fitted.H[rated[0]])
+    frame["items"], frame["users"] = _coverage(fitted.H[rated[0]]), _coverage(fitted.W[rated[1]])
+    best = [genres[f].nlargest(GENRES) if len(genres) else pd.Series(dtype=float) for f in range(mass.shape[1])]
+    frame["genres"] = [", ".join(column[column > 0].index) for column in best]
+    frame["titles"] = [[str(names[i]) for i in row] for row in leading]
+    return frame.sort_values("share", ascending=False, kind="stable", ignore_index=True)
+
+
+def factor_names(fitted: Fitted) -> list[str]:
+    """Return a name for each factor, its leading genres and titles; ask for it by `fitted.once`."""
+    summary = factor_summary(fitted).sort_values("factor")
+    pairs = zip(summary["genres"], summary["titles"], strict=True)
+    return [f"{genres}{genres and ': '}{', '.join(titles)}" for genres, titles in pairs]
+
+
+def sparsity(H: NDArray[Any]) -> Matrix:
+    """Return Hoyer's measure of each column, (√n − ‖h‖₁ / ‖h‖₂) / (√n − 1); 1 for a column of zeros."""
+    root, lengths = np.sqrt(len(H)), np.linalg.norm(H.astype(np.float64), axis=0)
+    ratio = np.divide(H.sum(axis=0, dtype=np.float64), lengths, out=np.ones(H.shape[1]), where=lengths > 0)
+    return np.asarray((root - ratio) / max(root - 1, 1e-12))
+
+
+def _coverage(X: NDArray[Any]) -> Matrix:
+    largest = X.max(axis=0)
+    return np.asarray(((CARRIED * largest <= X) & (largest > 0)).mean(axis=0))
+
+
+# --- strength, usage, scale -----------------------------------------------------------------------------------------
+
+
+def trained_rows(fitted: Fitted) -> tuple[Matrix, Matrix]:
     """Return the latent factors of the users and items that have ratings, shapes (≤ n_users, k) and (≤ n_items, k)."""
-    model._check_fitted()
-    ratings = model._ratings
-    W, H = model.W_[ratings.user_counts > 0], model.H_[ratings.item_counts > 0]
+    ratings = fitted.ratings
+    W, H = fitted.W[ratings.user_counts > 0], fitted.H[ratings.item_counts > 0]
     return W.astype(np.float64), H.astype(np.float64)
 
 
-def factor_strengths(model: UpdatableModel) -> pd.DataFrame:
+def factor_strengths(fitted: Fitted) -> pd.DataFrame:
     """Tell how strong each part of the predictions is, and how much of the ratings it explains.
 
     Parameters
     ----------
-    model : NMF
-        A fitted model.
+    fitted : Fitted
+        Of a model, its `fitted_`.
 
     Returns
     -------
@@ -76,27 +187,27 @@ def factor_strengths(model: UpdatableModel) -> pd.DataFrame:
         3", "user bias", …), strength (root mean square over all pairs, in the unit of the ratings) and explained (share
         of the variance of the ratings trained on; they add up to R²), see the module.
     """
-    W, H = trained_rows(model)
+    W, H = trained_rows(fitted)
     frame = pd.DataFrame({"part": [f"factor {f}" for f in range(W.shape[1])]})
     frame["strength"] = np.linalg.norm(W, axis=0) * np.linalg.norm(H, axis=0) / np.sqrt(len(W) * len(H))
-    if model.biases:
-        rated = model._ratings.user_counts > 0, model._ratings.item_counts > 0
-        levels = model.user_bias_[rated[0]], model.item_bias_[rated[1]]
+    if fitted.factors.biases:
+        rated = fitted.ratings.user_counts > 0, fitted.ratings.item_counts > 0
+        levels = fitted.user_bias[rated[0]], fitted.item_bias[rated[1]]
         strength = [float(np.sqrt(np.mean(level.astype(np.float64) ** 2))) for level in levels]
         frame = pd.concat([frame, pd.DataFrame({"part": ["user bias", "item bias"], "strength": strength})])
-    frame["explained"] = _explained(model)
+    frame["explained"] = _explained(fitted)
     k = W.shape[1]
     order = [*np.argsort(-frame["strength"].to_numpy()[:k], kind="stable"), *range(k, len(frame))]
     return frame.iloc[order].reset_index(drop=True)
 
 
-def _explained(model: UpdatableModel) -> Matrix:
+def _explained(fitted: Fitted) -> Matrix:
     """Return the share of each column of the factors: latent, user bias, item bias."""
     from scipy.sparse import csr_array
 
-    ratings = model._ratings
-    r, predicted = ratings.values.astype(np.float64), model._factors.predict(ratings.users, ratings.items)
-    W, H = model._factors.W.astype(np.float64), model._factors.H.astype(np.float64)
+    ratings = fitted.ratings
+    r, predicted = ratings.values.astype(np.float64), fitted.factors.predict(ratings.users, ratings.items)
+    W, H = fitted.factors.W.astype(np.float64), fitted.factors.H.astype(np.float64)
 
     def over_pairs(weights: Matrix) -> Matrix:
         """Return Σ_Ω weight · part, for each part."""
@@ -111,9 +222,9 @@ def _explained(model: UpdatableModel) -> Matrix:
     return share
 
 
-def singular_values(model: UpdatableModel) -> Matrix:
+def singular_values(fitted: Fitted) -> Matrix:
     """Return the singular values of W Hᵀ over √(n_users n_items), largest first, in the unit of the ratings: (k,)."""
-    W, H = trained_rows(model)
+    W, H = trained_rows(fitted)
     root_w, root_h = (np.asarray(np.linalg.qr(side, mode="r")) for side in (W, H))  # W Hᵀ has their singular values
     found: Matrix = np.linalg.svd(root_w @ root_h.T, compute_uv=False)
     values = np.zeros(W.shape[1])
@@ -121,13 +232,13 @@ def singular_values(model: UpdatableModel) -> Matrix:
     return values
 
 
-def leading_items(model: UpdatableModel, n: int = TITLES) -> pd.DataFrame:
+def leading_items(fitted: Fitted, n: int = TITLES) -> pd.DataFrame:
     """Name the items that are most typical of each factor.
 
     Parameters
     ----------
-    model : NMF
-        A fitted model.
+    fitted : Fitted
+        Of a model, its `fitted_`.
     n : int
         Items per factor; fewer where there are fewer.
 
@@ -135,25 +246,24 @@ def leading_items(model: UpdatableModel, n: int = TITLES) -> pd.DataFrame:
     -------
     DataFrame
         Columns factor, name (title, else id) and lift (how many times its share the item gets from the factor,
-        shrunk: see `nmf_scratch.fitted.explanation`); by factor, the largest lift first.
+        shrunk, see the module); by factor, the largest lift first.
     """
     check_number("n", n, minimum=1, integer=True)
-    model._check_fitted()
-    mass = masses(model)
-    lift = lifts(mass, prior_of(model, mass))
+    mass = masses(fitted)
+    lift = lifts(mass, prior_of(fitted, mass))
     leading = np.argsort(-lift, axis=0, kind="stable")[:n].T  # (k, n)
     factor = np.repeat(np.arange(len(leading)), leading.shape[1])
-    names = item_names(model, leading.ravel())
+    names = item_names(fitted, leading.ravel())
     return pd.DataFrame({"factor": factor, "name": names, "lift": lift[leading.ravel(), factor]})
 
 
-def factor_usage(model: UpdatableModel) -> pd.DataFrame:
+def factor_usage(fitted: Fitted) -> pd.DataFrame:
     """Tell how much each factor gives, and how many rows have nothing or little of it.
 
     Parameters
     ----------
-    model : NMF
-        A fitted model.
+    fitted : Fitted
+        Of a model, its `fitted_`.
 
     Returns
     -------
@@ -162,25 +272,93 @@ def factor_usage(model: UpdatableModel) -> pd.DataFrame:
         and items_zero (share of rows whose entry is exactly 0), users_small and items_small (of rows with less than a
         tenth of the column's largest entry, but not 0). Rows without ratings do not count.
     """
-    frame = factor_summary(model)[["factor", "share"]]
-    for side, X in zip(("users", "items"), trained_rows(model), strict=True):
+    frame = factor_summary(fitted)[["factor", "share"]]
+    for side, X in zip(("users", "items"), trained_rows(fitted), strict=True):
         zero = (X == 0)[:, frame["factor"]]
         little = (CARRIED * X.max(axis=0) > X)[:, frame["factor"]]
         frame[f"{side}_zero"], frame[f"{side}_small"] = zero.mean(axis=0), (little & ~zero).mean(axis=0)
     return frame
 
 
-def nearest_factors(model: UpdatableModel) -> Matrix:
+def nearest_factors(fitted: Fitted) -> Matrix:
     """Return, for each factor, the largest cosine of its column of H with another's, shape (k,); 0 for a single one.
 
-    It is what `nmf_scratch.fitted.explanation.stability` must be held against: a factor that comes back no more alike
-    than its neighbour in the same model has not come back.
+    It is what `stability` must be held against: a factor that comes back no more alike than its neighbour in the same
+    model has not come back.
     """
-    columns = directions(trained_rows(model)[1].T)
+    columns = directions(trained_rows(fitted)[1].T)
     cosines = columns @ columns.T
     np.fill_diagonal(cosines, 0.0)
     nearest: Matrix = cosines.max(axis=1)
     return nearest
+
+
+class Normalized(NamedTuple):
+    """Latent factors whose columns can be compared; W @ H.T is the model's.
+
+    Attributes
+    ----------
+    W : ndarray, shape (n_users, k)
+        In the unit of the ratings: stars that the factor gives on an item of average weight.
+    H : ndarray, shape (n_items, k)
+        Weights without a unit; the average over all training ratings is 1.
+    """
+
+    W: Matrix
+    H: Matrix
+
+
+def normalize(fitted: Fitted) -> Normalized:
+    """Scale each factor's columns to comparable units; predictions stay the same.
+
+    A factor may be large in W and small in H or the other way round: only the product is seen by the data. The ridge
+    settles it in training, by making both sides cost the same; that balance is lost here. So this is for reading: the
+    objective of the scaled pair is higher, the model itself is left as it is, and `fold_in` goes on from the model.
+
+    Parameters
+    ----------
+    fitted : Fitted
+        Of a model, its `fitted_`.
+    """
+    counts = fitted.ratings.item_counts.astype(np.float64)
+    mean = counts @ fitted.H.astype(np.float64) / counts.sum()
+    scale = np.where(mean > 0, mean, 1.0)
+    return Normalized(fitted.W * scale, fitted.H / scale)
+
+
+def stability(model: Any, X: Any, y: ArrayLike | None = None, *, n_seeds: int = 5) -> pd.DataFrame:
+    """Tell which factors come back when the fit starts elsewhere: those are in the data, others in the seed.
+
+    The model is fitted with other seeds; the factors of each fit are paired with those of the given one so that the sum
+    of the cosines of their columns of H is largest (optimal assignment: Kuhn 1955, `scipy.optimize`).
+
+    Parameters
+    ----------
+    model : NMF
+        A fitted model.
+    X, y
+        What it was fitted to.
+    n_seeds : int
+        Further fits.
+
+    Returns
+    -------
+    DataFrame
+        One row per factor: factor, mean and minimum of the cosine with its partners; the most stable first.
+    """
+    from scipy.optimize import linear_sum_assignment
+
+    check_number("n_seeds", n_seeds, minimum=1, integer=True)
+    columns, found = directions(model.H_.T.astype(np.float64)), []
+    for seed in range(n_seeds):
+        other = model.clone(random_state=model.key_ ^ (seed + 1)).fit(X, y)
+        if not np.array_equal(other.item_ids_, model.item_ids_):
+            raise InputError("X must be what the model was fitted to: it has other items")
+        cosines = columns @ directions(other.H_.T.astype(np.float64)).T
+        rows, partners = linear_sum_assignment(-cosines)
+        found.append(cosines[rows, partners])
+    table = pd.DataFrame({"factor": np.arange(len(columns)), "mean": np.mean(found, 0), "minimum": np.min(found, 0)})
+    return table.sort_values("mean", ascending=False, kind="stable", ignore_index=True)
 
 
 # --- maps ------------------------------------------------------------------------------------------------------------
@@ -202,17 +380,17 @@ class Map(NamedTuple):
     shares: tuple[float, float]
 
 
-def item_map(model: UpdatableModel, n: int = 500) -> Map:
+def item_map(fitted: Fitted, n: int = 500) -> Map:
     """Lay out the n most rated items by their mix of factors, each with the leading one of its own genres."""
-    names = item_names(model, np.arange(len(model.item_ids_)))
-    own = genre_members(model).to_numpy(dtype=bool)
-    return _laid_out(normalize(model).H, model._ratings.item_counts, names, n, genre_lifts(model), own)
+    names = item_names(fitted, np.arange(len(fitted.item_ids)))
+    own = genre_members(fitted).to_numpy(dtype=bool)
+    return _laid_out(normalize(fitted).H, fitted.ratings.item_counts, names, n, genre_lifts(fitted), own)
 
 
-def user_map(model: UpdatableModel, n: int = 1000) -> Map:
+def user_map(fitted: Fitted, n: int = 1000) -> Map:
     """Lay out the n most active users by their mix of factors, each with the genre that the mix leans to."""
-    names = [str(user) for user in model.user_ids_]
-    return _laid_out(normalize(model).W, model._ratings.user_counts, names, n, genre_lifts(model), None)
+    names = [str(user) for user in fitted.user_ids]
+    return _laid_out(normalize(fitted).W, fitted.ratings.user_counts, names, n, genre_lifts(fitted), None)
 
 
 def _laid_out(

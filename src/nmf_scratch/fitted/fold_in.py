@@ -24,17 +24,21 @@ Cost: O(n_new · K² + K³) per row, some microseconds; O(n_items · K) once per
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+import warnings
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
-from nmf_scratch._html import summary
+from nmf_scratch._check import InputError
 from nmf_scratch._jit import kernel, threads
-from nmf_scratch.data.ratings import Compressed, Ratings, weight_of_rows, weights_at
+from nmf_scratch.data.encoder import LabelEncoder
+from nmf_scratch.data.inputs import UNKNOWN, columns_of, outside, split_table, values_of
+from nmf_scratch.data.ratings import Compressed, Ratings, ones, take_rows, weight_of_rows
 from nmf_scratch.factors import NO_COLUMN, Columns, Factors
+from nmf_scratch.fitted.state import Fitted, FoldedUser, as_column
 from nmf_scratch.objective import FLOOR, Objective, Penalty
 from nmf_scratch.solvers.als import (
     CHUNK,
@@ -56,6 +60,9 @@ PARALLEL_FROM = 2_000
 
 DESCENT = (1000, 1e-10)
 """Sweeps and tolerance of the descent that a singular row falls back to, as in `als`."""
+
+SHOWN = 3
+"""A warning shows at most this many ids."""
 
 SWEEPS = 500
 """Multiplicative updates of a row where the loss is not squared error."""
@@ -128,57 +135,6 @@ class RowSolver:
         return rows
 
 
-@dataclass(frozen=True, eq=False)
-class FoldedUser:
-    """Someone the model was not trained on, as far as it can tell from a few ratings.
-
-    Attributes
-    ----------
-    factors : ndarray, shape (k,)
-        Latent factors, in √(unit of the ratings).
-    bias : float
-        In the unit of the ratings; 0 in a model without biases.
-    items : ndarray
-        Raw ids of the rated items that the model knows.
-    ratings : ndarray of float, shape (n_known,)
-        Their ratings.
-    unknown_items : ndarray
-        Raw ids of the rated items that it does not know, and that tell it nothing.
-    """
-
-    factors: NDArray[Any]
-    bias: float
-    items: NDArray[Any]
-    ratings: NDArray[Any]
-    unknown_items: NDArray[Any]
-    row: NDArray[Any] = field(repr=False)
-    codes: NDArray[Any] = field(repr=False)
-
-    def _repr_html_(self) -> str:
-        unknown = f", and {len(self.unknown_items)} that the model does not know" if len(self.unknown_items) else ""
-        strongest = ", ".join(
-            f"factor {f} ({self.factors[f]:.2f})" for f in np.argsort(-self.factors, kind="stable")[:3]
-        )
-        sentence = (
-            f"A new user with {len(self.items)} ratings{unknown}. Bias {self.bias:.2f}; strongest in {strongest}."
-        )
-        return summary(sentence, ["item", "rating"], list(zip(self.items, self.ratings.tolist(), strict=True)))
-
-    @property
-    def known(self) -> bool:
-        """Whether any rating was of use; if not, the row is an average user's."""
-        return len(self.codes) > 0
-
-
-def take_rows(view: Compressed, rows: NDArray[Any]) -> Compressed:
-    """Return the ratings of these rows alone, in this order."""
-    lengths = np.diff(view.indptr)[rows]
-    indptr = np.concatenate([[0], np.cumsum(lengths)])
-    positions = np.repeat(view.indptr[rows] - indptr[:-1], lengths) + np.arange(indptr[-1])
-    weights = weights_at(view.weights, positions)
-    return Compressed(indptr, view.indices[positions], view.values[positions], weights)
-
-
 def rows_below(ratings: Ratings, threshold: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Return the rows of users and of items with at least one rating and fewer than `threshold`."""
     counts = ratings.user_counts, ratings.item_counts
@@ -221,6 +177,102 @@ def with_best_rows(
         best = RowSolver(factors, objective, side).solve(views[side], n_threads=n_threads)
         (factors.W, factors.H)[side][rows[side]] = best  # (FOLD.1)
     return factors
+
+
+def fold_in(fitted: Fitted, ratings: Any, *, n_threads: int | None = None) -> FoldedUser:
+    """Find the row of somebody new from their ratings; see `NMF.fold_in`."""
+    items, values = _items_and_ratings(ratings)
+    return _folded(fitted, np.zeros(len(values), np.int64), items, values, 1, n_threads)[0]
+
+
+def fold_in_many(fitted: Fitted, X: Any, y: Any = None, *, n_threads: int | None = None) -> dict[Any, FoldedUser]:
+    """Find the rows of many new users at once; see `NMF.fold_in_many`."""
+    pairs, values = split_table(X, y)
+    user_ids, items = columns_of(pairs)
+    encoder = LabelEncoder()
+    users = encoder.fit_transform(user_ids)
+    values = values_of(values, len(users))
+    return dict(
+        zip(
+            encoder.classes_.tolist(),
+            _folded(fitted, users, items, values, len(encoder.classes_), n_threads),
+            strict=True,
+        )
+    )
+
+
+def _folded(
+    fitted: Fitted, users: NDArray[Any], items: Any, values: NDArray[np.float32], n_users: int, n_threads: int | None
+) -> list[FoldedUser]:
+    """Fold in users 0 … n_users − 1, each of whom may have any number of ratings."""
+    codes = fitted.item_codes(items) if len(values) else np.zeros(0, dtype=np.int64)
+    known = codes != UNKNOWN
+    _check_given(fitted, values, known, items)
+    ratings = _by_user(users[known], codes[known], values[known], (n_users, len(fitted.factors.H)))
+    if fitted.unknown == "raise" and not np.diff(ratings.indptr).all():
+        raise InputError("none of the rated items was seen in training (unknown='raise'): rate others")
+    rows, raw = _rows_for(fitted, ratings, n_threads), fitted.item_ids[ratings.indices]
+    others = as_column(items)[~known] if not known.all() else as_column([])
+    order = np.argsort(users[~known], kind="stable")
+    ends, others = np.searchsorted(users[~known][order], np.arange(n_users + 1)), others[order]
+    k = fitted.factors.n_components
+    biases = rows[:, k] if fitted.factors.biases else np.zeros(n_users)
+    folded = []
+    for u in range(n_users):
+        mine = slice(ratings.indptr[u], ratings.indptr[u + 1])
+        parts = raw[mine], ratings.values[mine], others[ends[u] : ends[u + 1]], rows[u], ratings.indices[mine]
+        folded.append(FoldedUser(rows[u, :k], float(biases[u]), *parts))
+    return folded
+
+
+def _check_given(fitted: Fitted, values: NDArray[np.float32], known: NDArray[np.bool_], items: Any) -> None:
+    """Warn of what a new row cannot, or should not, be found from."""
+    if n_unknown := int(np.sum(~known)):
+        shown = ", ".join(repr(item) for item in dict.fromkeys(as_column(items)[~known][:SHOWN].tolist()))
+        what = f"{n_unknown} of {len(known)} rated items were not seen in training"
+        warnings.warn(f"{what} and are left out: {shown}{', …' * (n_unknown > SHOWN)}", stacklevel=outside())
+    low, high = fitted.rating_scale
+    if len(values) and not low <= values.min() <= values.max() <= high:
+        what = f"ratings from {values.min():g} to {values.max():g} go beyond the model's scale"
+        warnings.warn(f"{what}, {low:g} to {high:g}: are they in its unit?", stacklevel=outside())
+
+
+def _rows_for(fitted: Fitted, ratings: Compressed, n_threads: int | None) -> NDArray[Any]:
+    """Return the best rows, in the unit of the ratings; an average row where there are none."""
+    scaled = ratings._replace(values=ratings.values / np.float32(fitted.unit))
+    rows = fitted.once(user_solver).solve(scaled, n_threads=n_threads)
+    rows = Factors(rows, rows[:0], fitted.factors.biases).in_unit(fitted.unit).W
+    if (unknown := np.diff(ratings.indptr) == 0).any():
+        rows[unknown] = fitted.factors.W[fitted.ratings.user_counts > 0].mean(axis=0)
+    return rows
+
+
+def user_solver(fitted: Fitted) -> RowSolver:
+    """Prepare what solves rows of users against those of the items; ask for it by `fitted.once`."""
+    return RowSolver(fitted.factors.in_unit(1 / fitted.unit), fitted.objective, 0)
+
+
+def _items_and_ratings(ratings: Any) -> tuple[Any, NDArray[np.float32]]:
+    """Read what `fold_in` takes: items in raw ids, and one rating for each."""
+    if isinstance(ratings, pd.DataFrame):
+        named = {"item", "rating"} <= set(ratings.columns)
+        if not named and ratings.shape[1] != 2:
+            raise InputError(f"ratings must have columns 'item' and 'rating', or two columns; got {list(ratings)}")
+        table = ratings[["item", "rating"]] if named else ratings
+        return table.iloc[:, 0], values_of(table.iloc[:, 1], len(table))
+    pairs = list(ratings.items() if isinstance(ratings, Mapping) else ratings)
+    if not all(isinstance(pair, (tuple, list, np.ndarray)) and len(pair) == 2 for pair in pairs):
+        raise InputError("ratings must be pairs such as [(item, rating), …], {item: rating} or a frame of both")
+    return [item for item, _ in pairs], values_of([rating for _, rating in pairs], len(pairs))
+
+
+def _by_user(users: NDArray[Any], items: NDArray[Any], values: NDArray[Any], shape: tuple[int, int]) -> Compressed:
+    """Group ratings by user; of repeated pairs the last counts. Unlike `Ratings`, there may be none."""
+    if not len(values):
+        return Compressed(np.zeros(shape[0] + 1, np.int64), np.zeros(0, np.int32), np.zeros(0, np.float32), ones())
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*repeated .user, item. pairs")
+        return Ratings.from_arrays(users, items, values, n_users=shape[0], n_items=shape[1]).by_user
 
 
 @kernel

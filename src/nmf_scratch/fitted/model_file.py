@@ -28,22 +28,15 @@ from nmf_scratch.data.encoder import LabelEncoder
 from nmf_scratch.data.inputs import PairEncoder
 from nmf_scratch.data.ratings import Ratings
 from nmf_scratch.factors import Factors
+from nmf_scratch.fitted.state import Fitted
 from nmf_scratch.history import TrainingHistory
+from nmf_scratch.objective import Objective
 from nmf_scratch.solvers import SOLVERS
 
 Model = TypeVar("Model")
 
-NUMBERS = (
-    "alpha_",
-    "alpha_bias_",
-    "max_iter_",
-    "n_iter_",
-    "stop_reason_",
-    "mean_rating_",
-    "rating_scale_",
-    "key_",
-)
-"""Attributes that the header of a model file holds, besides the parameters and the events of the history."""
+LEARNT = ("alpha_", "alpha_bias_", "max_iter_", "n_iter_", "stop_reason_", "key_")
+"""Attributes that `fit` leaves besides what is `Fitted`, and that the header holds, as it does the parameters."""
 
 LARGE = ("W", "H", "ratings_users", "ratings_items", "ratings_values", "ratings_weights")
 """Arrays that a mapped model leaves on the disk."""
@@ -51,22 +44,25 @@ LARGE = ("W", "H", "ratings_users", "ratings_items", "ratings_values", "ratings_
 
 def save_model(model: Any, path: str | Path) -> None:
     """Write a fitted model to one file."""
+    fitted: Fitted = model.fitted_
     arrays = {
-        "W": model._factors.W,
-        "H": model._factors.H,
-        **ratings_arrays(model._ratings),
-        **storable("user_ids", model.user_ids_),
-        **storable("item_ids", model.item_ids_),
+        "W": fitted.factors.W,
+        "H": fitted.factors.H,
+        **ratings_arrays(fitted.ratings),
+        **storable("user_ids", fitted.user_ids),
+        **storable("item_ids", fitted.item_ids),
         "history": model.history_.to_array(),
-        **_item_arrays(model.items_),
+        **_item_arrays(fitted.items),
     }
     header = {
         "package_version": __version__,
         "params": storable_params(model.get_params()),
         "events": model.history_.events,
-        "data_hash": data_hash(model._ratings, model.user_ids_, model.item_ids_),
-        "columns": _text_only(model._encoder.names),
-        **{name: getattr(model, name) for name in NUMBERS},
+        "data_hash": data_hash(fitted.ratings, fitted.user_ids, fitted.item_ids),
+        "columns": _text_only(fitted.ids.names),
+        "mean_rating_": fitted.mean_rating,
+        "rating_scale_": fitted.rating_scale,
+        **{name: getattr(model, name) for name in LEARNT},
     }
     save_arrays(path, arrays, header)
 
@@ -83,21 +79,32 @@ def load_model(cls: type[Model], path: str | Path, *, mmap: bool) -> Model:
 
 def _restored_model(cls: type[Model], arrays: Arrays, header: dict[str, Any]) -> Model:
     model: Any = cls(**_restored_params(header["params"]))
-    for name in NUMBERS:
-        value = header[name]
-        setattr(model, name, tuple(value) if isinstance(value, list) else value)
-    model._factors = Factors(arrays["W"], arrays["H"], model.biases)
-    model._ratings = _restored_ratings(arrays)
+    for name in LEARNT:
+        setattr(model, name, _tupled(header[name]))
+    factors, ratings = Factors(arrays["W"], arrays["H"], model.biases), _restored_ratings(arrays)
     ids = [LabelEncoder(unknown="code").fit(restored(name, arrays)) for name in ("user_ids", "item_ids")]
     names = header.get("columns")  # not in the first files of this format
-    model._encoder = PairEncoder(*ids, names=names and tuple(names))
-    if tuple(len(encoder.classes_) for encoder in ids) != model._ratings.shape:
+    if tuple(len(encoder.classes_) for encoder in ids) != ratings.shape:
         raise ValueError("there are more or fewer ids than rows")
-    if model._factors.n_components != model.n_components or arrays["H"].shape[1] != arrays["W"].shape[1]:
+    if factors.n_components != model.n_components or arrays["H"].shape[1] != arrays["W"].shape[1]:
         raise ValueError("W and H have another number of columns than n_components says")
-    model.items_ = _item_frame(arrays)
     model.history_ = TrainingHistory.from_array(arrays["history"], header["events"])
+    model._fitted = Fitted(
+        ids=PairEncoder(*ids, names=names and tuple(names)),
+        ratings=ratings,
+        factors=factors,
+        objective=Objective.of(model, model.alpha_, model.alpha_bias_),
+        mean_rating=header["mean_rating_"],
+        rating_scale=_tupled(header["rating_scale_"]),
+        items=_item_frame(arrays),
+        unknown=model.unknown,
+    )
     return model  # type: ignore[no-any-return]
+
+
+def _tupled(value: Any) -> Any:
+    """Return a pair as it was before JSON made a list of it."""
+    return tuple(value) if isinstance(value, list) else value
 
 
 def _text_only(names: tuple[Any, Any] | None) -> list[str] | None:
@@ -139,7 +146,7 @@ def storable_params(params: dict[str, Any]) -> dict[str, Any]:
 
 
 def _restored_params(params: dict[str, Any]) -> dict[str, Any]:
-    kept = {name: tuple(value) if isinstance(value, list) else value for name, value in params.items()}
+    kept = {name: _tupled(value) for name, value in params.items()}
     if isinstance(kept["solver"], dict):
         fields = dict(kept["solver"])
         kept["solver"] = SOLVERS[fields.pop("name")](**fields)

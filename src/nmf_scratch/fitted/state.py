@@ -1,4 +1,6 @@
-"""What a fitted factorisation can be asked, in the caller's own ids: predict, save, load.
+"""What a fit leaves: `Fitted`, which is replaced as a whole and never changed, and predictions from it.
+
+Every question to a model is a function of it, question(fitted, …), in this folder; `NMF` has a method for each.
 
 A row that was not seen in training has no factors. With the policy "bias" it is answered for by the *average row*: the
 mean of all trained rows of its side. Since r̂ is linear in each row, that is exactly the mean of the predictions over
@@ -7,190 +9,261 @@ all known users (or items); the known side keeps its own factors and bias.
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any, Self
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from nmf_scratch._check import InputError, NotFittedError
-from nmf_scratch._estimator import Estimator
-from nmf_scratch._random import RandomState
+from nmf_scratch._check import InputError, check_number
+from nmf_scratch._html import summary
 from nmf_scratch.data.inputs import UNKNOWN, PairEncoder, columns_of
-from nmf_scratch.data.ratings import Ratings
+from nmf_scratch.data.ratings import Compressed, Ratings, ones, take_rows
 from nmf_scratch.factors import Factors
-from nmf_scratch.fitted.fold_in import FoldedUser
-from nmf_scratch.fitted.model_file import load_model, save_model
-from nmf_scratch.training import TrainingHistory
+from nmf_scratch.objective import Objective
 
 UNKNOWN_POLICIES = ("bias", "mean", "raise")
 
 OBJECT = np.dtype(object)
+Answer = TypeVar("Answer")
 
 
-class FittedModel(Estimator):
-    """What the other sides of `NMF` build on; `NMF.fit` sets what it reads."""
+@dataclass(frozen=True, eq=False)
+class FoldedUser:
+    """Someone the model was not trained on, as far as it can tell from a few ratings.
 
-    n_components: int
-    biases: bool
-    unknown: str
-    n_threads: int | None
-    random_state: RandomState
-    history_: TrainingHistory
-    items_: pd.DataFrame | None
-    mean_rating_: float
-    rating_scale_: tuple[float, float]
-    key_: int
-    _encoder: PairEncoder
-    _ratings: Ratings
-    _factors: Factors
+    Attributes
+    ----------
+    factors : ndarray, shape (k,)
+        Latent factors, in √(unit of the ratings).
+    bias : float
+        In the unit of the ratings; 0 in a model without biases.
+    items : ndarray
+        Raw ids of the rated items that the model knows.
+    ratings : ndarray of float, shape (n_known,)
+        Their ratings.
+    unknown_items : ndarray
+        Raw ids of the rated items that it does not know, and that tell it nothing.
+    row : ndarray, shape (K,)
+        Factors with their bias columns.
+    codes : ndarray of int, shape (n_known,)
+        Rows of the known items, ascending.
+    """
 
-    def predict(self, X: Any) -> NDArray[np.float64]:
-        """Predict the ratings of (user, item) pairs in raw ids, known or not.
+    factors: NDArray[Any]
+    bias: float
+    items: NDArray[Any]
+    ratings: NDArray[Any]
+    unknown_items: NDArray[Any]
+    row: NDArray[Any] = field(repr=False)
+    codes: NDArray[Any] = field(repr=False)
 
-        Parameters
-        ----------
-        X : DataFrame or array_like, shape (n, 2)
-            In the place of a user id there may be a `FoldedUser`.
+    def _repr_html_(self) -> str:
+        unknown = f", and {len(self.unknown_items)} that the model does not know" if len(self.unknown_items) else ""
+        order = np.argsort(-self.factors, kind="stable")
+        strongest = ", ".join(f"factor {f} ({self.factors[f]:.2f})" for f in order[:3])
+        sentence = (
+            f"A new user with {len(self.items)} ratings{unknown}. Bias {self.bias:.2f}; strongest in {strongest}."
+        )
+        return summary(sentence, ["item", "rating"], list(zip(self.items, self.ratings.tolist(), strict=True)))
 
-        Returns
-        -------
-        ndarray of float64, shape (n,)
-            Clipped to the rating scale, never NaN. Unknown ids follow the `unknown` policy.
+    @property
+    def known(self) -> bool:
+        """Whether any rating was of use; if not, the row is an average user's."""
+        return len(self.codes) > 0
 
-        Raises
-        ------
-        InputError
-            If an id is unknown and the policy is "raise", or X is not a table of pairs.
+
+@dataclass(frozen=True, eq=False)
+class ResolvedUsers:
+    """Users that somebody asks about, each looked up once.
+
+    Attributes
+    ----------
+    codes : ndarray of int, shape (n,)
+        Row of each trained user; −1 for the others.
+    folded : dict of int to FoldedUser
+        Those who were folded in, by their position.
+    """
+
+    codes: NDArray[Any]
+    folded: dict[int, FoldedUser]
+
+    @property
+    def known(self) -> NDArray[np.bool_]:
+        """Whether there is anything to tell each by, shape (n,)."""
+        known: NDArray[np.bool_] = self.codes != UNKNOWN
+        known[list(self.folded)] = True
+        return known
+
+    def rows(self, W: NDArray[Any]) -> NDArray[Any]:
+        """Return their rows, shape (n, K), from those of the trained users; of unknown ones the last of these."""
+        rows: NDArray[Any] = W[self.codes]
+        for place, user in self.folded.items():
+            rows[place] = user.row
+        return rows
+
+    def seen(self, view: Compressed) -> tuple[Compressed, NDArray[Any]]:
+        """Return what each has rated, from the ratings of the trained users: rows of ratings, and whose is which (n,).
+
+        Only the rows that are asked for are gathered: there may be millions of others. −1 stands for no row.
         """
-        self._check_fitted()
-        user_ids, item_ids = columns_of(X, self._encoder.names)
-        (users, folded), items = self._codes_of(user_ids), self.item_codes(item_ids)
-        unknown = (users == UNKNOWN) | (items == UNKNOWN)
-        if self.unknown == "raise" and unknown.any():
-            raise InputError(f"{unknown.sum()} pairs have an id that was not seen in training (unknown='raise')")
-        factors = self._factors
-        if unknown.any() or folded:  # a copy of all rows, not to be made for nothing
-            factors = factors.with_average_rows(self._ratings)
-        if folded:  # their codes follow on the others; the average row stays the last
-            W = np.vstack([factors.W[:UNKNOWN], *(user.row for user in folded), factors.W[UNKNOWN]])
-            factors = Factors(W, factors.H, factors.biases)
-        predictions = factors.predict(users, items)
-        if self.unknown == "mean":
-            predictions[unknown] = self.mean_rating_
-        return np.clip(predictions, *self.rating_scale_)
+        if not self.folded:
+            return view, self.codes
+        own = take_rows(view, self.codes[self.codes != UNKNOWN])
+        added = [user.codes for user in self.folded.values()]
+        indptr = np.concatenate([own.indptr, own.indptr[-1] + np.cumsum([len(codes) for codes in added])])
+        indices = np.concatenate([own.indices, *added])
+        rows = np.full(len(self.codes), UNKNOWN)
+        rows[self.codes != UNKNOWN] = np.arange(len(own.indptr) - 1)
+        rows[list(self.folded)] = len(own.indptr) - 1 + np.arange(len(added))
+        return Compressed(indptr, indices, np.ones(len(indices), np.float32), ones()), rows
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """What a fit leaves, behind the caller's ids.
+
+    Attributes
+    ----------
+    ids : PairEncoder
+        Raw ids to rows.
+    ratings : Ratings
+        What it learnt from.
+    factors : Factors
+        In the unit of the ratings.
+    objective : Objective
+        The problem that was solved, for ratings divided by `unit`.
+    mean_rating : float
+        Of the training ratings, by weight.
+    rating_scale : (float, float)
+        What predictions are clipped to.
+    items : DataFrame or None
+        Titles, years, genres, one row per item.
+    unknown : {"bias", "mean", "raise"}
+        The policy for ids that were not seen in training.
+    """
+
+    ids: PairEncoder
+    ratings: Ratings
+    factors: Factors
+    objective: Objective
+    mean_rating: float
+    rating_scale: tuple[float, float]
+    items: pd.DataFrame | None
+    unknown: str
+    _answers: dict[Hashable, Any] = field(default_factory=dict, init=False, repr=False)
+
+    @property
+    def unit(self) -> float:
+        """What a scaled rating of 1 is worth: ratings were divided by it before they were fitted."""
+        return self.mean_rating or 1.0
+
+    @property
+    def W(self) -> NDArray[Any]:
+        """User factors, shape (n_users, k)."""
+        return self.factors.W[:, : self.factors.n_components]
+
+    @property
+    def H(self) -> NDArray[Any]:
+        """Item factors, shape (n_items, k)."""
+        return self.factors.H[:, : self.factors.n_components]
+
+    @property
+    def user_bias(self) -> NDArray[Any]:
+        """Non-negative user biases, shape (n_users,); zeros in a model without."""
+        return self.factors.W[:, self.factors.n_components] if self.factors.biases else np.zeros(len(self.factors.W))
+
+    @property
+    def item_bias(self) -> NDArray[Any]:
+        """Non-negative item biases, shape (n_items,); zeros in a model without."""
+        return (
+            self.factors.H[:, self.factors.n_components + 1] if self.factors.biases else np.zeros(len(self.factors.H))
+        )
+
+    @property
+    def user_ids(self) -> NDArray[Any]:
+        """Raw user ids, sorted, shape (n_users,)."""
+        return self.ids.users.classes_
+
+    @property
+    def item_ids(self) -> NDArray[Any]:
+        """Raw item ids, sorted, shape (n_items,)."""
+        return self.ids.items.classes_
+
+    @property
+    def titles(self) -> pd.Series | None:
+        """What the items are called, one per row; None where that is not known."""
+        return self.items["title"] if self.items is not None and "title" in self.items else None
+
+    def once(self, question: Callable[[Fitted], Answer]) -> Answer:
+        """Return question(self), which is worked out when it is asked for the first time."""
+        if question not in self._answers:
+            self._answers[question] = question(self)
+        return self._answers[question]  # type: ignore[no-any-return]
 
     def user_codes(self, users: Any) -> NDArray[Any]:
         """Return the row of each raw user id, shape (n,); −1 for one that was not seen in training."""
-        self._check_fitted()
-        return _known(self._encoder.user_codes(users), self._ratings.user_counts)
+        return _known(self.ids.user_codes(users), self.ratings.user_counts)
 
     def item_codes(self, items: Any) -> NDArray[Any]:
         """Return the row of each raw item id, shape (n,); −1 for one that was not seen in training."""
-        self._check_fitted()
-        return _known(self._encoder.item_codes(items), self._ratings.item_counts)
+        return _known(self.ids.item_codes(items), self.ratings.item_counts)
 
-    def _codes_of(self, users: Any) -> tuple[NDArray[Any], list[FoldedUser]]:
-        """Return codes of raw ids and folded-in users, and the latter; theirs count on from the number of users."""
+    def resolve(self, users: Any) -> ResolvedUsers:
+        """Look up raw ids and folded-in users; one who was folded in by ratings of no use is unknown."""
         given = as_column(users) if getattr(users, "dtype", OBJECT) == OBJECT else ()
         is_folded = np.array([isinstance(user, FoldedUser) for user in given], dtype=bool)
         if not is_folded.any():
-            return self.user_codes(users), []
-        folded, codes = list(given[is_folded]), np.full(len(given), UNKNOWN)
+            return ResolvedUsers(self.user_codes(users), {})
+        codes = np.full(len(given), UNKNOWN)
         if not is_folded.all():
             codes[~is_folded] = self.user_codes(list(given[~is_folded]))
-        is_known = [user.known for user in folded]
-        codes[is_folded] = np.where(is_known, len(self._factors.W) + np.arange(len(folded)), UNKNOWN)
-        return codes, folded
+        return ResolvedUsers(codes, {int(u): given[u] for u in np.flatnonzero(is_folded) if given[u].known})
 
-    @property
-    def W_(self) -> NDArray[Any]:
-        """User factors, shape (n_users, k)."""
-        return self._fitted_factors().W[:, : self.n_components]
 
-    @property
-    def H_(self) -> NDArray[Any]:
-        """Item factors, shape (n_items, k)."""
-        return self._fitted_factors().H[:, : self.n_components]
+def predict(fitted: Fitted, X: Any) -> NDArray[np.float64]:
+    """Predict the ratings of (user, item) pairs; see `NMF.predict`."""
+    user_ids, item_ids = columns_of(X, fitted.ids.names)
+    users, items = fitted.resolve(user_ids), fitted.item_codes(item_ids)
+    unknown = ~users.known | (items == UNKNOWN)
+    if fitted.unknown == "raise" and unknown.any():
+        raise InputError(f"{unknown.sum()} pairs have an id that was not seen in training (unknown='raise')")
+    factors = fitted.factors
+    if unknown.any():  # a copy of all rows, not to be made for nothing
+        factors = factors.with_average_rows(fitted.ratings)
+    predictions = factors.predict(users.codes, items)
+    if users.folded:
+        places, rows = list(users.folded), np.array([user.row for user in users.folded.values()])
+        theirs = Factors(rows, factors.H, factors.biases)
+        predictions[places] = theirs.predict(np.arange(len(rows)), items[places])
+    if fitted.unknown == "mean":
+        predictions[unknown] = fitted.mean_rating
+    return np.clip(predictions, *fitted.rating_scale)
 
-    @property
-    def user_bias_(self) -> NDArray[Any]:
-        """Non-negative user biases, shape (n_users,), in the unit of the ratings; zeros without `biases`."""
-        return self._fitted_factors().W[:, self.n_components] if self.biases else np.zeros(len(self.W_))
 
-    @property
-    def item_bias_(self) -> NDArray[Any]:
-        """Non-negative item biases, shape (n_items,), in the unit of the ratings; zeros without `biases`."""
-        return self._fitted_factors().H[:, self.n_components + 1] if self.biases else np.zeros(len(self.H_))
+def item_names(fitted: Fitted, codes: NDArray[Any]) -> list[str]:
+    """Name items by title, or by id where there is none."""
+    ids = [str(item) for item in fitted.item_ids[codes]]
+    if fitted.titles is None:
+        return ids
+    titles = fitted.titles.fillna("").astype(str).to_numpy()[codes]
+    return [title or item for title, item in zip(titles, ids, strict=True)]
 
-    @property
-    def user_ids_(self) -> NDArray[Any]:
-        """Raw user ids, sorted, shape (n_users,)."""
-        self._check_fitted()
-        return self._encoder.users.classes_
 
-    @property
-    def item_ids_(self) -> NDArray[Any]:
-        """Raw item ids, sorted, shape (n_items,)."""
-        self._check_fitted()
-        return self._encoder.items.classes_
-
-    @property
-    def n_features_in_(self) -> int:
-        """Number of columns of X, for scikit-learn: 2, the user and the item."""
-        self._check_fitted()
-        return 2
-
-    @property
-    def feature_names_in_(self) -> NDArray[Any]:
-        """Names of the two columns, for scikit-learn; there are none if the model was not fitted to a DataFrame."""
-        self._check_fitted()
-        names = self._encoder.names
-        if names is None or not all(isinstance(name, str) for name in names):
-            raise AttributeError("feature_names_in_ exists only after fit was given a DataFrame with named columns")
-        return np.array(names, dtype=object)
-
-    def _fitted_factors(self) -> Factors:
-        self._check_fitted()
-        return self._factors
-
-    def _check_fitted(self) -> None:
-        if not hasattr(self, "_factors"):
-            raise NotFittedError(f"this {type(self).__name__} is not fitted yet: call fit first")
-
-    def __sklearn_is_fitted__(self) -> bool:
-        return hasattr(self, "_factors")
-
-    def save(self, path: str | Path) -> None:
-        """Write the fitted model to one .npz file: factors, id maps, training ratings, titles, parameters, history.
-
-        Parameters
-        ----------
-        path : str or Path
-            An existing file is replaced in one step; a crash leaves the old one.
-        """
-        self._check_fitted()
-        save_model(self, path)
-
-    @classmethod
-    def load(cls, path: str | Path, *, mmap: bool = False) -> Self:
-        """Read a model that `save` wrote; it predicts and recommends the same bits.
-
-        Parameters
-        ----------
-        path : str or Path
-        mmap : bool
-            Whether to leave factors and ratings on the disk and map them into memory, read-only: loading then takes
-            an instant whatever their size, and several processes share one copy. All of the file is verified but the
-            content of these arrays; where it may be damaged or come from a stranger, load it as a whole.
-
-        Raises
-        ------
-        InputError
-            If the file is missing, damaged, of a newer version, or no model.
-        """
-        return load_model(cls, path, mmap=mmap)
+def scale_of(ratings: Ratings, wanted: Any) -> tuple[float, float]:
+    """Return the range of the ratings where `wanted` is "infer", else that pair, which must hold them all."""
+    inferred = (float(ratings.values.min()), float(ratings.values.max()))
+    if isinstance(wanted, str) and wanted == "infer":
+        return inferred
+    if not isinstance(wanted, (tuple, list)) or len(wanted) != 2:
+        raise InputError(f"rating_scale must be 'infer' or a pair (lowest, highest), got {wanted!r}")
+    for bound in wanted:
+        check_number("rating_scale", bound)
+    if not wanted[0] <= inferred[0] <= inferred[1] <= wanted[1]:
+        raise InputError(f"rating_scale={wanted!r} must hold all ratings, which span {inferred}")
+    return float(wanted[0]), float(wanted[1])
 
 
 def as_column(ids: Any) -> NDArray[Any]:

@@ -8,8 +8,14 @@ from typing import TYPE_CHECKING, Any
 from matplotlib.figure import Figure
 
 from nmf_scratch._check import InputError, check_choice
-from nmf_scratch.fitted.explanation import factor_summary, genre_lifts
-from nmf_scratch.fitted.factor_statistics import factor_usage, item_map, leading_items, user_map
+from nmf_scratch.fitted.factor_statistics import (
+    factor_summary,
+    factor_usage,
+    genre_lifts,
+    item_map,
+    leading_items,
+    user_map,
+)
 from nmf_scratch.plots.convergence import plot_convergence
 from nmf_scratch.plots.factors import (
     NAMED,
@@ -21,10 +27,10 @@ from nmf_scratch.plots.factors import (
 )
 
 if TYPE_CHECKING:
-    from nmf_scratch.fitted.reading import ReadableModel
+    from nmf_scratch.model import NMF
 
 
-def plot_model(model: ReadableModel, what: str) -> Figure:
+def plot_model(model: NMF, what: str) -> Figure:
     """Draw one aspect of a fitted model.
 
     Parameters
@@ -53,26 +59,26 @@ def _convergence(model: Any) -> Figure:
 
 
 def _genres(model: Any) -> Figure:
-    lifts = genre_lifts(model)
+    lifts = genre_lifts(model.fitted_)
     if not len(lifts):
         raise InputError("what='genres' needs genres of the items: fit a Dataset whose items have the column genres")
     return plot_genre_lifts(lifts)
 
 
 def _titles(model: Any) -> Figure:
-    return plot_factor_titles(factor_summary(model), leading_items(model))
+    return plot_factor_titles(factor_summary(model.fitted_), leading_items(model.fitted_))
 
 
 def _usage(model: Any) -> Figure:
-    return plot_usage(factor_usage(model))
+    return plot_usage(factor_usage(model.fitted_))
 
 
 def _items(model: Any) -> Figure:
-    return plot_map(*item_map(model), what="items", n_named=NAMED)
+    return plot_map(*item_map(model.fitted_), what="items", n_named=NAMED)
 
 
 def _users(model: Any) -> Figure:
-    return plot_map(*user_map(model), what="users")
+    return plot_map(*user_map(model.fitted_), what="users")
 
 
 PICTURES: dict[str, Callable[[Any], Figure]] = {

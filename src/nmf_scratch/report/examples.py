@@ -38,7 +38,7 @@ def section(material: Material) -> Section:
 
 def chosen(model: NMF) -> list[Any]:
     """Return the users with the most ratings, a middling number and the fewest; ties by id."""
-    counts = model._ratings.user_counts
+    counts = model.fitted_.ratings.user_counts
     order = np.argsort(-counts, kind="stable")
     order = order[counts[order] > 0]
     return [model.user_ids_[code] for code in dict.fromkeys([order[0], order[len(order) // 2], order[-1]])]
@@ -66,7 +66,7 @@ def example(model: NMF, user: Any) -> Html:
 
 def tastes(model: NMF, user: Any) -> str:
     """Say how many ratings a user gave, how high, and to what the highest."""
-    code, view = model.user_codes([user])[0], model._ratings.by_user
+    code, view = model.fitted_.user_codes([user])[0], model.fitted_.ratings.by_user
     own = slice(view.indptr[code], view.indptr[code + 1])
     items, values = view.indices[own], view.values[own].astype(np.float64)
     best = items[np.argsort(-values, kind="stable")[:LIKED]]

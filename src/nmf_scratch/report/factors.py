@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from nmf_scratch.fitted.explanation import factor_summary
+from nmf_scratch.fitted.factor_statistics import factor_summary
 from nmf_scratch.plots.factors import factor_figures
 from nmf_scratch.report.markup import Column, Html, Section, joined, paragraphs, table
 from nmf_scratch.report.material import Material
@@ -28,7 +28,7 @@ LEGEND = (
 
 def section(material: Material) -> Section:
     """Show what the factors are about."""
-    summary = factor_summary(material.model, TITLES)
+    summary = factor_summary(material.model.fitted_, TITLES)
     said = leading(summary)
     content = joined(
         paragraphs(said, without_genres(summary)),

@@ -126,7 +126,7 @@ def data_of(model: NMF) -> Dataset:
 def is_of(model: NMF, dataset: Dataset) -> bool:
     """Tell whether a data set is what the model was trained on, whatever the order of its ratings."""
     encoder, ratings = encode(dataset)
-    own = data_hash(model._ratings, model.user_ids_, model.item_ids_)
+    own = data_hash(model.fitted_.ratings, model.user_ids_, model.item_ids_)
     return own == data_hash(ratings, encoder.users.classes_, encoder.items.classes_)
 
 

@@ -4,7 +4,7 @@ from legibility import assert_legible, both_themes
 
 from nmf_scratch import NMF
 from nmf_scratch.data.dataset import Dataset
-from nmf_scratch.fitted.explanation import stability
+from nmf_scratch.fitted.factor_statistics import stability
 from nmf_scratch.plots.factors import factor_figures
 from nmf_scratch.plots.style import alt_text, use_theme
 

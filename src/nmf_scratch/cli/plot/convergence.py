@@ -49,7 +49,7 @@ def _reference(model: NMF, longer: int) -> float:
     copy = changed(model, max_iter=longer * model.max_iter_, tol=0.0, early_stopping=False)
     with EpochProgress(copy.epochs(), f"a run of {longer} times as many epochs") as bar:
         copy = changed(copy, callbacks=(bar,))
-        copy.fit(training_ratings(model), sample_weight=model._ratings.weights)
+        copy.fit(training_ratings(model), sample_weight=model.fitted_.ratings.weights)
     note(
         f"the longer run of {copy.n_iter_:,} epochs ended with an objective of {copy.history_.records[-1].objective:g}"
     )

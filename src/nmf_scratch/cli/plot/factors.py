@@ -25,11 +25,11 @@ def factors(
 ) -> None:
     """Draw the factors of a trained model: genres, titles, strength, usage, maps and, if asked for, stability."""
     from nmf_scratch.evaluation.diagnosis import training_ratings
-    from nmf_scratch.fitted.explanation import genre_lifts, stability
+    from nmf_scratch.fitted.factor_statistics import genre_lifts, stability
     from nmf_scratch.plots.factors import factor_figures
 
     trained, path = load_model(model, Path("runs"))
-    if not len(genre_lifts(trained)):
+    if not len(genre_lifts(trained.fitted_)):
         note("no genres are known of the items: figures that need them are left out")
     table = stability(trained, training_ratings(trained), n_seeds=seeds) if seeds else None
     if table is None:

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 import pandas as pd
 from matplotlib.figure import Figure
 
-from nmf_scratch.fitted.explanation import factor_summary, genre_lifts
 from nmf_scratch.fitted.factor_statistics import (
     factor_strengths,
+    factor_summary,
     factor_usage,
+    genre_lifts,
     item_map,
     leading_items,
     nearest_factors,
@@ -55,8 +56,8 @@ def factor_figures(
     model : NMF
         A fitted model.
     stability : DataFrame, optional
-        What `nmf_scratch.fitted.explanation.stability` returns, which fits the model anew for each seed; without it,
-        its figure is left out.
+        What `nmf_scratch.fitted.factor_statistics.stability` returns, which fits the model anew for each seed; without
+        it, its figure is left out.
     n_titles : int
         Titles for each factor.
 
@@ -67,26 +68,26 @@ def factor_figures(
     figure : Figure
         What needs genres is left out where none are known.
     """
-    lifts = genre_lifts(model)
+    lifts = genre_lifts(model.fitted_)
     if len(lifts):
         yield "factor-genres", plot_genre_lifts(lifts)
-    yield "factor-titles", plot_factor_titles(factor_summary(model), leading_items(model, n_titles))
+    yield "factor-titles", plot_factor_titles(factor_summary(model.fitted_), leading_items(model.fitted_, n_titles))
     yield "factor-strengths", plot_strengths(model)
-    yield "factor-usage", plot_usage(factor_usage(model))
-    items, users = item_map(model), user_map(model)
+    yield "factor-usage", plot_usage(factor_usage(model.fitted_))
+    items, users = item_map(model.fitted_), user_map(model.fitted_)
     if len(items.table) and len(users.table):  # else all factors are zero
         yield "factor-items", plot_map(*items, what="items", n_named=NAMED)
         yield "factor-users", plot_map(*users, what="users")
     if stability is not None:
-        yield "factor-stability", plot_stability(stability, nearest_factors(model))
+        yield "factor-stability", plot_stability(stability, nearest_factors(model.fitted_))
 
 
 def plot_strengths(model: NMF) -> Figure:
     """Draw how strong the factors of a fitted model are, and beside it what they explain."""
-    strengths = factor_strengths(model)
+    strengths = factor_strengths(model.fitted_)
     with style():
         figure = new_figure(11.5, 4.4, "How strong each factor is, and what it explains of the ratings trained on")
         left, right = figure.subplots(1, 2)
-        plot_spectrum(strengths, singular_values(model), axes=left)
+        plot_spectrum(strengths, singular_values(model.fitted_), axes=left)
         plot_explained(strengths, axes=right)
     return figure

@@ -20,8 +20,8 @@ def plot_genre_lifts(lifts: pd.DataFrame, *, axes: Axes | None = None) -> Figure
     Parameters
     ----------
     lifts : DataFrame
-        What `nmf_scratch.fitted.explanation.genre_lifts` returns: genres in rows, factors in columns, 1 for no more and
-        no less than the genre's share.
+        What `nmf_scratch.fitted.factor_statistics.genre_lifts` returns: genres in rows, factors in columns, 1 for no
+        more and no less than the genre's share.
     axes : Axes, optional
         Where to draw; a new figure by default.
 

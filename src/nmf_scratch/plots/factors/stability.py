@@ -19,7 +19,7 @@ def plot_stability(stability: pd.DataFrame, nearest: ArrayLike, *, axes: Axes | 
     Parameters
     ----------
     stability : DataFrame
-        What `nmf_scratch.fitted.explanation.stability` returns.
+        What `nmf_scratch.fitted.factor_statistics.stability` returns.
     nearest : array_like, shape (k,)
         What `nmf_scratch.fitted.factor_statistics.nearest_factors` returns, by number of the factor.
     axes : Axes, optional

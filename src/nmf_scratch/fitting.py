@@ -1,0 +1,153 @@
+"""From an estimator's parameters and the ratings to factors: what `NMF.fit` does.
+
+Parameters become a `Plan` ("auto" resolved), ratings are divided by their mean, a part is held out where training stops
+by it, factors are drawn or taken from the caller, the loop of `nmf_scratch.training` runs, and rows that are not yet
+where their ratings want them are solved exactly, equation (FOLD.1).
+"""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from nmf_scratch._check import InputError, check_choice, check_number
+from nmf_scratch._progress import EpochProgress
+from nmf_scratch._random import SPLIT, generator
+from nmf_scratch.checkpoint import Checkpoint
+from nmf_scratch.data.ratings import Ratings
+from nmf_scratch.factors import Factors
+from nmf_scratch.fitted.fold_in import rows_below, with_best_rows
+from nmf_scratch.fitted.state import UNKNOWN_POLICIES
+from nmf_scratch.initialisers import INITIALISERS, own_start
+from nmf_scratch.objective import Objective
+from nmf_scratch.solvers import SOLVERS, Solver
+from nmf_scratch.training import FitResult, Monitor, Stopping, ended, fit_factors
+
+MAX_COMPONENTS = 10_000
+"""More factors than this is a mistake: a slip of the keyboard would fill the memory."""
+
+
+class Plan(NamedTuple):
+    """What the parameters say, "auto" resolved."""
+
+    solver: Solver
+    objective: Objective
+    stopping: Stopping
+    alpha: float | tuple[float, float]
+    alpha_bias: float | tuple[float, float]
+
+
+def resolve(model: Any) -> Plan:
+    """Validate the parameters of an `NMF`, which stays as it is, and resolve "auto".
+
+    Raises
+    ------
+    InputError
+        If a parameter cannot be used, or the solver cannot minimise the loss.
+    """
+    check_number("n_components", model.n_components, minimum=1, maximum=MAX_COMPONENTS, integer=True)
+    check_number("validation_fraction", model.validation_fraction, minimum=0.0, maximum=0.5, exclusive=True)
+    check_number("exact_below", model.exact_below, minimum=0, integer=True)
+    check_choice("unknown", model.unknown, UNKNOWN_POLICIES)
+    check_choice("dtype", model.dtype, ("float32", "float64"))
+    if isinstance(model.init, str):
+        check_choice("init", model.init, INITIALISERS)
+    check_number("loss", model.loss, minimum=0.0, maximum=2.0)
+    solver = _solver(model)
+    alpha = solver.defaults.alpha if model.alpha == "auto" else model.alpha
+    alpha_bias = solver.defaults.alpha_bias if model.alpha_bias == "auto" else model.alpha_bias
+    max_iter: Any = solver.defaults.max_iter if model.max_iter == "auto" else model.max_iter
+    stopping = Stopping(max_iter, model.tol, model.patience, model.kkt_tol, model.max_seconds)
+    return Plan(solver, Objective.of(model, alpha, alpha_bias), stopping, alpha, alpha_bias)
+
+
+def learn(model: Any, plan: Plan, ratings: Ratings, *, key: int, checkpoint: Checkpoint | None = None) -> FitResult:
+    """Fit factors to ratings.
+
+    Parameters
+    ----------
+    model : NMF
+        Its parameters are read; it stays as it is.
+    plan : Plan
+        What `resolve` made of them.
+    ratings : Ratings
+        In the caller's unit.
+    key : int
+        Of all random draws.
+    checkpoint : Checkpoint, optional
+        Where the run is kept.
+
+    Returns
+    -------
+    FitResult
+        Factors for ratings scaled to a mean of 1.
+    """
+    unit, (solver, objective, stopping, *_) = ratings.unit, plan
+    scaled = ratings.scaled(unit)
+    train, valid = _hold_out(scaled, model.validation_fraction, key) if model.early_stopping else (scaled, None)
+    start = _start(model, train, unit, key)
+    bar = EpochProgress(stopping.max_iter, f"{solver.name}, k = {model.n_components}") if model.verbose else None
+    with bar or nullcontext():
+        monitor = Monitor(unit=unit, callbacks=(*model.callbacks, *([bar] if bar else [])))
+        result = fit_factors(
+            train, start, solver, objective, stopping,
+            valid=valid, monitor=monitor, key=key, n_threads=model.n_threads, checkpoint=checkpoint,
+        )  # fmt: skip
+    # Rows that were stopped early are not meant to be minima, and other losses have none in closed form.
+    if valid is not None or objective.loss != 2 or result.stop_reason == "diverged":
+        return result
+    return _ended(result, solver, scaled, objective, unit, model)
+
+
+def _solver(model: Any) -> Solver:
+    solver: Solver = model.solver
+    if isinstance(model.solver, str):
+        check_choice("solver", model.solver, SOLVERS)
+        solver = SOLVERS[model.solver]()
+    if not isinstance(solver, tuple(SOLVERS.values())):
+        raise InputError(f"solver must be a name or a solver object, got {model.solver!r}")
+    able = [name for name, other in SOLVERS.items() if other.losses[0] <= model.loss <= other.losses[1]]
+    if solver.name not in able:
+        raise InputError(f"solver {solver.name!r} cannot minimise loss={model.loss}; these can: {', '.join(able)}")
+    return solver
+
+
+def _start(model: Any, train: Ratings, unit: float, key: int) -> Factors:
+    """Return the first factors: drawn or computed by name, or the caller's own."""
+    if isinstance(model.init, str):
+        draw = INITIALISERS[model.init]
+        return draw(train, model.n_components, biases=model.biases, dtype=model.dtype, key=key)
+    given = own_start(model.init, train, model.n_components, biases=model.biases, dtype=model.dtype)
+    return given.in_unit(1 / unit)
+
+
+def _hold_out(ratings: Ratings, fraction: float, key: int) -> tuple[Ratings, Ratings]:
+    n_valid = round(fraction * len(ratings))
+    if not 0 < n_valid < len(ratings):
+        raise InputError(f"early_stopping needs more than {len(ratings)} ratings to hold out a validation part")
+    order = generator(key, SPLIT).permutation(len(ratings))
+    return ratings.take(order[n_valid:]), ratings.take(order[:n_valid])
+
+
+def _ended(
+    result: FitResult, solver: Solver, ratings: Ratings, objective: Objective, unit: float, model: Any
+) -> FitResult:
+    """Solve rows exactly at the end: those that a stochastic solver hardly visits, or every user's.
+
+    The latter cannot raise the objective of a solver that descends, and makes a user's row what their ratings say,
+    as `fold_in` would have it.
+    """
+    if solver.stochastic:
+        users, items = rows_below(ratings, model.exact_below)
+    else:
+        users, items = np.flatnonzero(ratings.user_counts), np.zeros(0, np.intp)
+    if not len(users) + len(items):
+        return result
+    said = f"the rows of {len(items):,} items and {len(users):,} users were solved exactly"
+
+    def step(factors: Factors) -> Factors:
+        return with_best_rows(factors, ratings, objective, (users, items), n_threads=model.n_threads)
+
+    return ended(result, step, ratings, objective, unit, said)
