@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from nmf_scratch.factors import scaled_start
 from nmf_scratch.fitted.top_n import top_n
+from nmf_scratch.problem.factors import scaled_start
 
 
 @pytest.fixture(scope="module")

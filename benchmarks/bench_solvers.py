@@ -2,8 +2,8 @@
 
 import pytest
 
-from nmf_scratch.factors import scaled_start
-from nmf_scratch.objective import Objective
+from nmf_scratch.problem.factors import scaled_start
+from nmf_scratch.problem.objective import Objective
 from nmf_scratch.solvers import SOLVERS
 
 PENALTY = Objective((0.02, 0.02), (4.0, 4.0), 0.25)

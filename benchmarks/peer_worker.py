@@ -244,8 +244,8 @@ def ours(solver_name: str, biases: bool) -> Callable[[Data, int], Fit]:
         import numba
 
         from nmf_scratch import Ratings
-        from nmf_scratch.factors import BIAS_LEVEL, scaled_start
-        from nmf_scratch.objective import Objective
+        from nmf_scratch.problem.factors import BIAS_LEVEL, scaled_start
+        from nmf_scratch.problem.objective import Objective
         from nmf_scratch.solvers import SOLVERS
 
         numba.set_num_threads(threads)

@@ -22,8 +22,8 @@ from large import large_ratings
 from nmf_scratch import Ratings
 from nmf_scratch._jit import threads
 from nmf_scratch.data.sorting import is_increasing
-from nmf_scratch.factors import Factors, scaled_start
-from nmf_scratch.objective import Objective
+from nmf_scratch.problem.factors import Factors, scaled_start
+from nmf_scratch.problem.objective import Objective
 from nmf_scratch.solvers import SOLVERS, Solver, State
 from nmf_scratch.training import warm_up
 

@@ -4,8 +4,8 @@ import numpy as np
 from reference import problem as reference_problem
 
 from nmf_scratch.data.ratings import Ratings
-from nmf_scratch.factors import Factors
-from nmf_scratch.objective import Objective
+from nmf_scratch.problem.factors import Factors
+from nmf_scratch.problem.objective import Objective
 from nmf_scratch.solvers.stochastic import order_of
 
 EMPTY_USER, EMPTY_ITEM = 5, 3

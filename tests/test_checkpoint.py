@@ -17,7 +17,7 @@ from problems import OBJECTIVES, small_ratings
 from nmf_scratch import NMF, InputError, checkpoint
 from nmf_scratch._archive import load_arrays
 from nmf_scratch.checkpoint import Checkpoint
-from nmf_scratch.factors import scaled_start
+from nmf_scratch.problem.factors import scaled_start
 from nmf_scratch.solvers import SGD, SOLVERS, AdaGrad, AlternatingLeastSquares, CoordinateDescent, MultiplicativeUpdates
 from nmf_scratch.training import Monitor, Stopping, fit_factors
 

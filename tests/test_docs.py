@@ -21,7 +21,7 @@ from problems import OBJECTIVES, dense, naive_frozen, naive_sides, small_ratings
 from reference import multiplicative as naive_mu
 from reference import problem as naive_problem
 
-from nmf_scratch.factors import scaled_start
+from nmf_scratch.problem.factors import scaled_start
 
 ROOT = Path(__file__).parents[1]
 DOCS = sorted((ROOT / "docs").rglob("*.md"))

@@ -14,8 +14,8 @@ import pytest
 
 from nmf_scratch import _jit
 from nmf_scratch.data.ratings import ones
-from nmf_scratch.factors import Columns
-from nmf_scratch.objective import Penalty
+from nmf_scratch.problem.factors import Columns
+from nmf_scratch.problem.objective import Penalty
 from nmf_scratch.solvers import adagrad, adam, als, coordinate_descent, exponentiated_gradient, multiplicative, sgd
 from nmf_scratch.solvers.grid import Side, Visits
 

@@ -3,7 +3,7 @@ import pytest
 from problems import OBJECTIVES, small_ratings
 
 from nmf_scratch import InputError, training
-from nmf_scratch.factors import scaled_start
+from nmf_scratch.problem.factors import scaled_start
 from nmf_scratch.solvers import SGD, SOLVERS, MultiplicativeUpdates
 from nmf_scratch.training import EpochRecord, Monitor, Stopping, fit_factors
 

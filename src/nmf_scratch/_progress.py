@@ -12,9 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 if TYPE_CHECKING:
-    from nmf_scratch.factors import Factors
-    from nmf_scratch.training import EpochRecord
-
+    from nmf_scratch.history import EpochRecord
 
 COMPILING = "compiling kernels …"
 
@@ -58,7 +56,7 @@ class EpochProgress:
             self._progress.stop()
             _shown.remove(self)
 
-    def __call__(self, record: EpochRecord, factors: Factors) -> None:
+    def __call__(self, record: EpochRecord, factors: Any) -> None:
         """Advance by one epoch and show its error (validation where there is one)."""
         self.tell(record)
 

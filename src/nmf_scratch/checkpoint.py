@@ -24,7 +24,7 @@ from nmf_scratch._archive import Arrays, as_json, checksum, load_arrays, save_ar
 from nmf_scratch._check import InputError, check_number
 from nmf_scratch._version import __version__
 from nmf_scratch.data.ratings import Ratings
-from nmf_scratch.factors import Factors
+from nmf_scratch.problem.factors import Factors
 from nmf_scratch.solvers import Solver, State
 
 KIND = "checkpoint"

@@ -17,11 +17,11 @@ from nmf_scratch._progress import EpochProgress
 from nmf_scratch._random import SPLIT, generator
 from nmf_scratch.checkpoint import Checkpoint
 from nmf_scratch.data.ratings import Ratings
-from nmf_scratch.factors import Factors
 from nmf_scratch.fitted.fold_in import rows_below, with_best_rows
 from nmf_scratch.fitted.state import UNKNOWN_POLICIES
-from nmf_scratch.initialisers import INITIALISERS, own_start
-from nmf_scratch.objective import Objective
+from nmf_scratch.problem.factors import Factors
+from nmf_scratch.problem.initialisers import INITIALISERS, own_start
+from nmf_scratch.problem.objective import Objective
 from nmf_scratch.solvers import SOLVERS, Solver
 from nmf_scratch.training import FitResult, Monitor, Stopping, ended, fit_factors
 

@@ -29,7 +29,7 @@ from nmf_scratch.fitted import explanation, factor_statistics, fold_in, lists, s
 from nmf_scratch.fitted.model_file import load_model, save_model
 from nmf_scratch.fitted.state import Fitted, FoldedUser
 from nmf_scratch.fitting import learn, resolve
-from nmf_scratch.objective import Strength
+from nmf_scratch.problem.objective import Strength
 from nmf_scratch.solvers import Solver
 from nmf_scratch.training import Callback
 
@@ -61,8 +61,8 @@ class NMF(Estimator):
         How the penalty of a row grows with its number n of ratings, as n^ν: ν from 0 ("plain", not at all) to 1
         ("count"). With 0.5 one `alpha` serves sparse and dense data alike, and rows with few ratings are held firmly.
     init : {"scaled", "popularity", "nndsvda"} or tuple of array_like
-        How factors start, see `nmf_scratch.initialisers`; or your own: (W, H), or (W, H, user_bias, item_bias), in the
-        unit of the ratings and the order of the sorted ids, such as those of another model.
+        How factors start, see `nmf_scratch.problem.initialisers`; or your own: (W, H), or (W, H, user_bias,
+        item_bias), in the unit of the ratings and the order of the sorted ids, such as those of another model.
     max_iter : int or "auto"
         Number of epochs.
     tol : float

@@ -1,7 +1,7 @@
 """The training loop, written once for all solvers: epochs, clock, history, stopping rules, keep-best, repair.
 
 Per epoch: let the solver make one pass (this is what the clock measures), then look at the factors with the judge of
-`nmf_scratch.objective` (this it does not measure, nor compilation, which happens on a miniature problem beforehand).
+`nmf_scratch.problem.objective` (this it does not measure, nor compilation, which happens on a tiny problem beforehand).
 
 Why a run stopped is always said, in `stop_reason`:
 
@@ -32,9 +32,9 @@ from nmf_scratch._jit import threads
 from nmf_scratch.checkpoint import Checkpoint, Keeper, Saved, problem_of
 from nmf_scratch.data.ratings import Ratings
 from nmf_scratch.evaluation.metrics import rmse
-from nmf_scratch.factors import Factors, scaled_start
 from nmf_scratch.history import EpochRecord, TrainingHistory
-from nmf_scratch.objective import Objective
+from nmf_scratch.problem.factors import Factors, scaled_start
+from nmf_scratch.problem.objective import Objective
 from nmf_scratch.solvers import Solver, State
 
 __all__ = [

@@ -5,7 +5,7 @@ import pytest
 from nmf_scratch import NMF, InputError, KFold
 from nmf_scratch.evaluation.comparison import REFERENCE, compare, excess, last_epochs, sparsity, time_to
 from nmf_scratch.evaluation.metrics import rmse
-from nmf_scratch.factors import Factors
+from nmf_scratch.problem.factors import Factors
 
 RNG = np.random.default_rng(0)
 CODES = RNG.permutation(40 * 25)[:400]

@@ -10,9 +10,9 @@ from hypothesis.extra import numpy as st_numpy
 
 from nmf_scratch import NMF, InputError
 from nmf_scratch.data.dataset import Dataset
-from nmf_scratch.factors import Factors
 from nmf_scratch.fitted import export
 from nmf_scratch.fitted.export import export_factors
+from nmf_scratch.problem.factors import Factors
 
 RNG = np.random.default_rng(0)
 CODES = RNG.permutation(30 * 18)[:300]

@@ -5,9 +5,9 @@ from reference import als as naive_als
 
 from nmf_scratch import NMF, InputError
 from nmf_scratch.data.ratings import take_rows
-from nmf_scratch.factors import scaled_start
 from nmf_scratch.fitted.fold_in import RowSolver, rows_below, with_best_rows
-from nmf_scratch.objective import Objective
+from nmf_scratch.problem.factors import scaled_start
+from nmf_scratch.problem.objective import Objective
 
 every_kind = pytest.mark.parametrize("kind", OBJECTIVES)
 both_forms = pytest.mark.parametrize("biases", [True, False], ids=["biases", "plain"])

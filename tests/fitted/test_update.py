@@ -7,7 +7,7 @@ import pytest
 from nmf_scratch import NMF, InputError, Ratings
 from nmf_scratch.data.dataset import Dataset
 from nmf_scratch.evaluation.metrics import rmse
-from nmf_scratch.factors import Factors
+from nmf_scratch.problem.factors import Factors
 from nmf_scratch.solvers import SOLVERS
 
 RNG = np.random.default_rng(0)

@@ -1,4 +1,4 @@
-"""The objective of `nmf_scratch.objective` on dense matrices: R with NaN where nothing was observed."""
+"""The objective of `nmf_scratch.problem.objective` on dense matrices: R with NaN where nothing was observed."""
 
 import numpy as np
 

@@ -6,8 +6,8 @@ from problems import EMPTY_USER, OBJECTIVES, small_ratings
 from scipy.optimize import nnls
 
 from nmf_scratch import InputError
-from nmf_scratch.factors import Factors, scaled_start
-from nmf_scratch.objective import Objective, exponent
+from nmf_scratch.problem.factors import Factors, scaled_start
+from nmf_scratch.problem.objective import Objective, exponent
 from nmf_scratch.solvers import AlternatingLeastSquares
 from nmf_scratch.solvers.nnls import descend, pivot
 from nmf_scratch.training import Monitor, Stopping, fit_factors

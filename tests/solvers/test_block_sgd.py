@@ -5,8 +5,8 @@ from problems import OBJECTIVES, small_ratings
 
 from nmf_scratch import InputError, Ratings
 from nmf_scratch._random import SHUFFLE, generator
-from nmf_scratch.factors import scaled_start
-from nmf_scratch.objective import Objective
+from nmf_scratch.problem.factors import scaled_start
+from nmf_scratch.problem.objective import Objective
 from nmf_scratch.solvers import BlockSGD
 from nmf_scratch.solvers.block_sgd import blocks_for, strata
 from nmf_scratch.training import Stopping, fit_factors

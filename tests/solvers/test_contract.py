@@ -18,8 +18,8 @@ from nmf_scratch import Ratings
 from nmf_scratch._random import SHUFFLE, generator
 from nmf_scratch.data.synthetic import planted_ratings
 from nmf_scratch.evaluation.metrics import rmse
-from nmf_scratch.factors import Factors, scaled_start
-from nmf_scratch.objective import Objective
+from nmf_scratch.problem.factors import Factors, scaled_start
+from nmf_scratch.problem.objective import Objective
 from nmf_scratch.solvers import SOLVERS
 from nmf_scratch.solvers.block_sgd import strata
 from nmf_scratch.solvers.grid import Grid, tour

@@ -9,8 +9,8 @@ from scipy.optimize import nnls
 
 from nmf_scratch import InputError, Ratings
 from nmf_scratch._jit import threads
-from nmf_scratch.factors import Factors, scaled_start
-from nmf_scratch.objective import Objective
+from nmf_scratch.problem.factors import Factors, scaled_start
+from nmf_scratch.problem.objective import Objective
 from nmf_scratch.solvers import CoordinateDescent, CyclicCoordinateDescent, ccd
 from nmf_scratch.training import Stopping, fit_factors
 

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from problems import OBJECTIVES, small_ratings
 
-from nmf_scratch.factors import scaled_start
+from nmf_scratch.problem.factors import scaled_start
 from nmf_scratch.solvers import ExponentiatedGradient
 from nmf_scratch.solvers.exponentiated_gradient import FLOOR, SERIES, multiplied
 

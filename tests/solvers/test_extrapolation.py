@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from problems import OBJECTIVES, small_ratings
 
-from nmf_scratch.factors import scaled_start
+from nmf_scratch.problem.factors import scaled_start
 from nmf_scratch.solvers import SOLVERS, extrapolation
 from nmf_scratch.training import Stopping, fit_factors
 

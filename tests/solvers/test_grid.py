@@ -3,8 +3,8 @@ import pytest
 
 from nmf_scratch import Ratings
 from nmf_scratch.data.synthetic import planted_ratings
-from nmf_scratch.factors import scaled_start
-from nmf_scratch.objective import Objective
+from nmf_scratch.problem.factors import scaled_start
+from nmf_scratch.problem.objective import Objective
 from nmf_scratch.solvers import SOLVERS, grid
 from nmf_scratch.solvers.grid import Visits, deal, in_pieces, into_grid, shuffle_tiles, tour, visits
 from nmf_scratch.solvers.stochastic import order_of

@@ -8,7 +8,7 @@ import pytest
 from problems import OBJECTIVES, dense, naive_frozen, naive_sides, small_ratings
 from reference import multiplicative as naive
 
-from nmf_scratch.factors import scaled_start
+from nmf_scratch.problem.factors import scaled_start
 from nmf_scratch.solvers import MultiplicativeUpdates, multiplicative
 from nmf_scratch.solvers.base import tile_cuts
 from nmf_scratch.solvers.multiplicative import pulls

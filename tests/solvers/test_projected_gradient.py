@@ -5,8 +5,8 @@ from reference import projected_gradient as naive
 
 from nmf_scratch import InputError
 from nmf_scratch.data.ratings import ones
-from nmf_scratch.factors import scaled_start
-from nmf_scratch.objective import Objective
+from nmf_scratch.problem.factors import scaled_start
+from nmf_scratch.problem.objective import Objective
 from nmf_scratch.solvers import ProjectedGradient
 from nmf_scratch.solvers.projected_gradient import curvature_bound, descend, momentum
 from nmf_scratch.training import Monitor, Stopping, fit_factors

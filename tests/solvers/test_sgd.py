@@ -4,7 +4,7 @@ from problems import OBJECTIVES, dense, naive_frozen, naive_sides, order_of_epoc
 from reference import sgd as naive_sgd
 
 from nmf_scratch import InputError
-from nmf_scratch.factors import scaled_start
+from nmf_scratch.problem.factors import scaled_start
 from nmf_scratch.solvers import SGD
 
 

@@ -7,8 +7,8 @@ import pytest
 from problems import OBJECTIVES, small_ratings
 
 from nmf_scratch import InputError, Ratings
-from nmf_scratch.factors import scaled_start
-from nmf_scratch.objective import Objective, Penalty
+from nmf_scratch.problem.factors import scaled_start
+from nmf_scratch.problem.objective import Objective, Penalty
 from nmf_scratch.solvers import SGD, SOLVERS
 from nmf_scratch.solvers.grid import side_of
 from nmf_scratch.training import Stopping, fit_factors

@@ -11,8 +11,8 @@ from problems import OBJECTIVES, small_ratings
 from nmf_scratch._jit import read_only
 from nmf_scratch.data.ratings import Ratings, ones, spaced
 from nmf_scratch.evaluation.metrics import rmse
-from nmf_scratch.factors import scaled_start
-from nmf_scratch.objective import Objective
+from nmf_scratch.problem.factors import scaled_start
+from nmf_scratch.problem.objective import Objective
 from nmf_scratch.solvers import SOLVERS
 from nmf_scratch.training import Stopping, fit_factors
 

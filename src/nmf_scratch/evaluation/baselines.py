@@ -27,7 +27,7 @@ from nmf_scratch._check import check_number
 from nmf_scratch._estimator import Estimator
 from nmf_scratch.data.inputs import PairEncoder, encode
 from nmf_scratch.data.ratings import Ratings
-from nmf_scratch.initialisers import shrunk_means, shrunk_offsets
+from nmf_scratch.problem.initialisers import shrunk_means, shrunk_offsets
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -21,9 +21,9 @@ from nmf_scratch.data.inputs import PairEncoder, encode, split_table, values_of
 from nmf_scratch.data.ratings import Ratings
 from nmf_scratch.evaluation.metrics import rmse
 from nmf_scratch.evaluation.splits import check_cv
-from nmf_scratch.factors import BIAS_LEVEL, Factors, scaled_start
 from nmf_scratch.history import TrainingHistory
-from nmf_scratch.objective import Objective
+from nmf_scratch.problem.factors import BIAS_LEVEL, Factors, scaled_start
+from nmf_scratch.problem.objective import Objective
 from nmf_scratch.solvers import SOLVERS
 from nmf_scratch.training import EpochRecord, Monitor, Stopping, fit_factors
 

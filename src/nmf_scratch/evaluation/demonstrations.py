@@ -22,9 +22,9 @@ from numpy.typing import NDArray
 from nmf_scratch._check import check_number
 from nmf_scratch._random import generator
 from nmf_scratch.data.ratings import Ratings
-from nmf_scratch.factors import Factors, scaled_start
 from nmf_scratch.history import EpochRecord
-from nmf_scratch.objective import Objective
+from nmf_scratch.problem.factors import Factors, scaled_start
+from nmf_scratch.problem.objective import Objective
 from nmf_scratch.solvers import SOLVERS
 from nmf_scratch.training import Monitor, Stopping, fit_factors
 

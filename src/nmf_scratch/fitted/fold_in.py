@@ -37,9 +37,9 @@ from nmf_scratch._jit import kernel, threads
 from nmf_scratch.data.encoder import LabelEncoder
 from nmf_scratch.data.inputs import UNKNOWN, columns_of, outside, split_table, values_of
 from nmf_scratch.data.ratings import Compressed, Ratings, ones, take_rows, weight_of_rows
-from nmf_scratch.factors import NO_COLUMN, Columns, Factors
 from nmf_scratch.fitted.state import Fitted, FoldedUser, as_column
-from nmf_scratch.objective import FLOOR, Objective, Penalty
+from nmf_scratch.problem.factors import NO_COLUMN, Columns, Factors
+from nmf_scratch.problem.objective import FLOOR, Objective, Penalty
 from nmf_scratch.solvers.als import (
     CHUNK,
     LANES,

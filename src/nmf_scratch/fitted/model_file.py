@@ -27,10 +27,10 @@ from nmf_scratch._version import __version__
 from nmf_scratch.data.encoder import LabelEncoder
 from nmf_scratch.data.inputs import PairEncoder
 from nmf_scratch.data.ratings import Ratings
-from nmf_scratch.factors import Factors
 from nmf_scratch.fitted.state import Fitted
 from nmf_scratch.history import TrainingHistory
-from nmf_scratch.objective import Objective
+from nmf_scratch.problem.factors import Factors
+from nmf_scratch.problem.objective import Objective
 from nmf_scratch.solvers import SOLVERS
 
 Model = TypeVar("Model")

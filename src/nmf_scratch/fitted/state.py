@@ -21,8 +21,8 @@ from nmf_scratch._check import InputError, check_number
 from nmf_scratch._html import summary
 from nmf_scratch.data.inputs import UNKNOWN, PairEncoder, columns_of
 from nmf_scratch.data.ratings import Compressed, Ratings, ones, take_rows
-from nmf_scratch.factors import Factors
-from nmf_scratch.objective import Objective
+from nmf_scratch.problem.factors import Factors
+from nmf_scratch.problem.objective import Objective
 
 UNKNOWN_POLICIES = ("bias", "mean", "raise")
 

@@ -17,9 +17,9 @@ from nmf_scratch._check import InputError
 from nmf_scratch.data.encoder import LabelEncoder
 from nmf_scratch.data.inputs import PairEncoder, encode, item_table
 from nmf_scratch.data.ratings import Ratings
-from nmf_scratch.factors import Factors
 from nmf_scratch.fitted.fold_in import with_best_rows
 from nmf_scratch.fitted.state import Fitted, scale_of
+from nmf_scratch.problem.factors import Factors
 
 ROUNDS = 3
 """Times that the rows of items are solved; those of users once more."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from matplotlib.figure import Figure
 
@@ -26,11 +26,8 @@ from nmf_scratch.plots.factors import (
     plot_usage,
 )
 
-if TYPE_CHECKING:
-    from nmf_scratch.model import NMF
 
-
-def plot_model(model: NMF, what: str) -> Figure:
+def plot_model(model: Any, what: str) -> Figure:
     """Draw one aspect of a fitted model.
 
     Parameters

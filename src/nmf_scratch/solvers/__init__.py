@@ -1,4 +1,4 @@
-"""The registry of solvers: one file each, all solving the problem of `nmf_scratch.objective`."""
+"""The registry of solvers: one file each, all solving the problem of `nmf_scratch.problem.objective`."""
 
 from __future__ import annotations
 

@@ -30,8 +30,8 @@ from numpy.typing import NDArray
 from nmf_scratch._check import check_choice, check_number
 from nmf_scratch._jit import kernel, parallel_kernel
 from nmf_scratch.data.ratings import Compressed, Ratings
-from nmf_scratch.factors import NO_COLUMN, Columns, Factors
-from nmf_scratch.objective import Objective, Penalty
+from nmf_scratch.problem.factors import NO_COLUMN, Columns, Factors
+from nmf_scratch.problem.objective import Objective, Penalty
 from nmf_scratch.solvers.base import Defaults, State, fetch_ahead, row_state
 from nmf_scratch.solvers.extrapolation import Extrapolating, prepare_extrapolation
 from nmf_scratch.solvers.nnls import SINGULAR, Matrix, Vector, descend, pivot

@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 
 from nmf_scratch._jit import kernel, operand, prefetch, read_only
 from nmf_scratch.data.ratings import Compressed, Ratings, ones, spaced
-from nmf_scratch.factors import Factors
-from nmf_scratch.objective import Objective
+from nmf_scratch.problem.factors import Factors
+from nmf_scratch.problem.objective import Objective
 
 State = dict[str, Any]
 

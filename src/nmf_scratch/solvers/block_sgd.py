@@ -32,7 +32,7 @@ from nmf_scratch._check import check_number
 from nmf_scratch._jit import parallel_kernel, read_only
 from nmf_scratch._random import SHUFFLE, generator
 from nmf_scratch.data.ratings import Ratings
-from nmf_scratch.factors import Factors
+from nmf_scratch.problem.factors import Factors
 from nmf_scratch.solvers.base import Defaults, State
 from nmf_scratch.solvers.grid import Grid, Side, Visits, in_pieces, into_grid, shuffle_tiles, tour
 from nmf_scratch.solvers.sgd import sgd_sweep

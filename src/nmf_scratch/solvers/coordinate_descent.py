@@ -37,8 +37,8 @@ from numpy.typing import NDArray
 from nmf_scratch._check import check_number
 from nmf_scratch._jit import kernel, parallel_kernel
 from nmf_scratch.data.ratings import Compressed, Ratings
-from nmf_scratch.factors import Columns, Factors
-from nmf_scratch.objective import Objective, Penalty
+from nmf_scratch.problem.factors import Columns, Factors
+from nmf_scratch.problem.objective import Objective, Penalty
 from nmf_scratch.solvers.base import Defaults, State, fetch_ahead, row_state
 from nmf_scratch.solvers.extrapolation import Extrapolating, prepare_extrapolation
 

@@ -32,8 +32,8 @@ from numpy.typing import NDArray
 
 from nmf_scratch._jit import kernel
 from nmf_scratch.data.ratings import Ratings
-from nmf_scratch.factors import Factors
-from nmf_scratch.objective import Objective
+from nmf_scratch.problem.factors import Factors
+from nmf_scratch.problem.objective import Objective
 from nmf_scratch.solvers.base import Defaults, State
 from nmf_scratch.solvers.grid import LANES, Side, Visits
 from nmf_scratch.solvers.stochastic import Stochastic, order_of

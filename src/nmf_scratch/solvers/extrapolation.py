@@ -25,8 +25,8 @@ from collections.abc import Callable
 import numpy as np
 
 from nmf_scratch.data.ratings import Ratings
-from nmf_scratch.factors import Factors
-from nmf_scratch.objective import Objective
+from nmf_scratch.problem.factors import Factors
+from nmf_scratch.problem.objective import Objective
 from nmf_scratch.solvers.base import State
 
 FIRST, GROWTH, CAP_GROWTH, SHRINK = 0.5, 1.05, 1.01, 1.5

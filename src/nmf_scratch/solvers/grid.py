@@ -36,8 +36,8 @@ from numpy.typing import NDArray
 
 from nmf_scratch._jit import kernel, parallel_kernel, read_only
 from nmf_scratch.data.ratings import Ratings, ones, spaced
-from nmf_scratch.factors import NO_COLUMN, Columns, Factors
-from nmf_scratch.objective import Penalty
+from nmf_scratch.problem.factors import NO_COLUMN, Columns, Factors
+from nmf_scratch.problem.objective import Penalty
 from nmf_scratch.solvers.base import State
 
 Triples = tuple[NDArray[Any], NDArray[Any], NDArray[Any]]

@@ -8,8 +8,8 @@ multiply the entry by their ratio. Non-negativity is then free: a product of non
     den_f = Σ_i∈Ω_u r̂_ui^(β−1) h_if + λ_uf ((1−ρ) w_uf + ρ)                                         (MU.3)
     w_uf ← w_uf · (num_f / den_f)^γ                                                                 (MU.4)
 
-and the same for every item with the roles swapped (λ, ρ, m and β are the problem's, see `nmf_scratch.objective`;
-squared error is β = 2). The exponent γ is what the proof of monotonicity allows: 1/(3−β) for a column with a ridge
+and the same for every item with the roles swapped (λ, ρ, m and β are those of `nmf_scratch.problem.objective`; squared
+error is β = 2). The exponent γ is what the proof of monotonicity allows: 1/(3−β) for a column with a ridge
 (Tan & Févotte 2013), else 1 for β ≥ 1 and 1/(2−β) below (Févotte & Idier 2011). For squared error it is always 1.
 Derived in docs/learn/multiplicative-updates.md.
 
@@ -37,8 +37,8 @@ from numpy.typing import NDArray
 
 from nmf_scratch._jit import kernel, parallel_kernel
 from nmf_scratch.data.ratings import Compressed, Ratings
-from nmf_scratch.factors import Columns, Factors
-from nmf_scratch.objective import FLOOR, Objective, Penalty
+from nmf_scratch.problem.factors import Columns, Factors
+from nmf_scratch.problem.objective import FLOOR, Objective, Penalty
 from nmf_scratch.solvers.base import N_SPANS, Defaults, State, even_spans, fetch_ahead, row_state, tile_cuts
 from nmf_scratch.solvers.extrapolation import Extrapolating, prepare_extrapolation
 

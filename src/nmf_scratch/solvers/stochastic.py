@@ -27,8 +27,8 @@ import numpy as np
 from nmf_scratch._check import check_choice, check_number
 from nmf_scratch._random import SHUFFLE, generator
 from nmf_scratch.data.ratings import Ratings
-from nmf_scratch.factors import Factors
-from nmf_scratch.objective import Objective
+from nmf_scratch.problem.factors import Factors
+from nmf_scratch.problem.objective import Objective
 from nmf_scratch.solvers.base import State
 from nmf_scratch.solvers.grid import (
     Grid,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import Any
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -27,9 +27,6 @@ from nmf_scratch.plots.factors.titles import plot_factor_titles
 from nmf_scratch.plots.factors.usage import plot_usage
 from nmf_scratch.plots.style import new_figure, style
 
-if TYPE_CHECKING:
-    from nmf_scratch.model import NMF
-
 __all__ = [
     "factor_figures",
     "plot_explained",
@@ -47,7 +44,7 @@ NAMED = 30
 
 
 def factor_figures(
-    model: NMF, *, stability: pd.DataFrame | None = None, n_titles: int = 5
+    model: Any, *, stability: pd.DataFrame | None = None, n_titles: int = 5
 ) -> Iterator[tuple[str, Figure]]:
     """Draw what there is to see of a model's factors, one figure after the other.
 
@@ -82,7 +79,7 @@ def factor_figures(
         yield "factor-stability", plot_stability(stability, nearest_factors(model.fitted_))
 
 
-def plot_strengths(model: NMF) -> Figure:
+def plot_strengths(model: Any) -> Figure:
     """Draw how strong the factors of a fitted model are, and beside it what they explain."""
     strengths = factor_strengths(model.fitted_)
     with style():

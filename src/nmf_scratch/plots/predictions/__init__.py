@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -27,7 +27,6 @@ from nmf_scratch.plots.style import new_figure, style
 
 if TYPE_CHECKING:
     from nmf_scratch.fitted.explanation import Explanation
-    from nmf_scratch.model import NMF
 
 __all__ = [
     "plot_calibration",
@@ -43,7 +42,7 @@ __all__ = [
 
 
 def prediction_figures(
-    model: NMF, train: pd.DataFrame, test: pd.DataFrame, *, explanation: Explanation | None = None, n: int = 10
+    model: Any, train: pd.DataFrame, test: pd.DataFrame, *, explanation: Explanation | None = None, n: int = 10
 ) -> Iterator[tuple[str, Figure]]:
     """Draw how good predictions are for ratings that were held out, one figure after the other.
 

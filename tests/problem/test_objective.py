@@ -6,8 +6,8 @@ from problems import EMPTY_ITEM, EMPTY_USER, OBJECTIVES, dense, naive_sides, sma
 from reference import problem as naive
 
 from nmf_scratch import InputError, Ratings
-from nmf_scratch.factors import Factors, scaled_start
-from nmf_scratch.objective import Objective, divergence
+from nmf_scratch.problem.factors import Factors, scaled_start
+from nmf_scratch.problem.objective import Objective, divergence
 
 
 @pytest.fixture(params=OBJECTIVES)
@@ -138,7 +138,7 @@ def test_ratings_judged_in_parts_are_judged_alike(objective, biases, beta, monke
         return objective.value(ratings, factors), objective.kkt_residual(ratings, factors)
 
     whole, gradients = judged(), objective.gradient(ratings, factors)
-    monkeypatch.setattr("nmf_scratch.objective.PART_RATINGS", 7)  # a few users each, and some alone
+    monkeypatch.setattr("nmf_scratch.problem.objective.PART_RATINGS", 7)  # a few users each, and some alone
     assert judged() == pytest.approx(whole, rel=1e-12)
     for in_parts, at_once in zip(objective.gradient(ratings, factors), gradients, strict=True):
         np.testing.assert_allclose(in_parts, at_once, rtol=1e-12, atol=1e-12)

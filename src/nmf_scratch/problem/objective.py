@@ -54,7 +54,7 @@ from numpy.typing import NDArray
 
 from nmf_scratch._check import InputError, check_choice, check_number
 from nmf_scratch.data.ratings import Ratings
-from nmf_scratch.factors import BIAS_LEVEL, NO_COLUMN, Columns, Factors
+from nmf_scratch.problem.factors import BIAS_LEVEL, NO_COLUMN, Columns, Factors
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array

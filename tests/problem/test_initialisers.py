@@ -3,8 +3,8 @@ import pytest
 from problems import EMPTY_ITEM, small_ratings
 
 from nmf_scratch import NMF, InputError
-from nmf_scratch.factors import BIAS_LEVEL, scaled_start
-from nmf_scratch.initialisers import INITIALISERS, filled, own_start, shrunk_offsets
+from nmf_scratch.problem.factors import BIAS_LEVEL, scaled_start
+from nmf_scratch.problem.initialisers import INITIALISERS, filled, own_start, shrunk_offsets
 
 every_start = pytest.mark.parametrize("name", INITIALISERS)
 

@@ -3,7 +3,7 @@ import pytest
 from problems import small_ratings
 
 from nmf_scratch import InputError
-from nmf_scratch.factors import BIAS_LEVEL, Factors, scaled_start
+from nmf_scratch.problem.factors import BIAS_LEVEL, Factors, scaled_start
 
 
 @pytest.mark.parametrize("biases", [True, False])

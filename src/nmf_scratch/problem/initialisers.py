@@ -1,6 +1,6 @@
 """Where factors start from: four ways, compared on the same footing.
 
-    "scaled"       random, right on average (in `nmf_scratch.factors`, with the layout of the columns)
+    "scaled"       random, right on average (in `nmf_scratch.problem.factors`, with the layout of the columns)
     "popularity"   the same, but rows with few ratings start near the average row, and biases at their own means
     "nndsvda"      from the leading singular vectors of the ratings, holes filled by the bias model
     own factors    warm start from another model
@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from nmf_scratch._check import InputError
 from nmf_scratch._random import INIT, generator
 from nmf_scratch.data.ratings import Ratings
-from nmf_scratch.factors import BIAS_LEVEL, Factors, scaled_start
+from nmf_scratch.problem.factors import BIAS_LEVEL, Factors, scaled_start
 
 if TYPE_CHECKING:
     from scipy.sparse.linalg import LinearOperator
