@@ -24,7 +24,7 @@ TESTS = ROOT / "tests"
 LAYERS = re.findall(
     r"\S+",
     """
-    _version  _check  _html  _random  _kernel_cache  _jit  _estimator  _archive  history
+    _version  _check  _html  _random  _kernel_cache  _jit  _estimator  _archive  history  _progress
     data.encoder  data.sorting  data.ratings  data.dataset  data.demo  data.synthetic  data.activity  data.genres
     data.demographics  data.likeness  data.statistics  data.inputs  data
     readers.files  readers.progress  readers.sniffing  readers.binary  readers.table  readers.text  readers.cache
@@ -32,12 +32,12 @@ LAYERS = re.findall(
     problem.factors  problem.objective  problem.initialisers  problem
     evaluation.splits  evaluation.metrics  evaluation.baselines
     solvers.base  solvers.extrapolation  solvers.nnls  solvers.grid  solvers.stochastic  solvers.sgd  solvers.*  solvers
-    checkpoint  training  _progress
+    training  checkpoint
     fitted.top_n  fitted.similarity  fitted.state  fitted.fold_in  fitted.update  fitted.lists
     fitted.factor_statistics  fitted.explanation  fitted.model_file  fitted.export  fitted
     fitting  model
     evaluation.cross_validation  evaluation.diagnosis  evaluation.comparison  evaluation.demonstrations
-    evaluation.candidates  evaluation.tuning  evaluation
+    evaluation.tuning  evaluation
     plots.style  plots.labels  plots.heatmap  plots.dataset.*  plots.dataset  plots.factors.*  plots.factors
     plots.predictions.*  plots.predictions  plots.*  plots.model  plots
     report.markup  report.pictures  report.material  report.*  report
@@ -79,6 +79,9 @@ PRIVATE_ELSEWHERE = {
     "data.inputs": {"_getframe"},
 }
 """Private names of other packages that a module cannot do without."""
+
+MAX_LEVELS, MAX_TOP = 10, 18
+"""Levels of imports between wings, and modules at the top."""
 
 MAX_LINES, MAX_BODY, MAX_ARGUMENTS = 600, 40, 10
 """A file is as long as its subject: the first limit catches what has two."""
@@ -397,6 +400,33 @@ def test_the_package_keeps_the_rule(rule, files):
 @pytest.mark.parametrize(("rule", "files", "module", "text"), RULES, ids=lambda value: getattr(value, "__name__", ""))
 def test_the_rule_catches_bad_code(rule, files, module, text):
     assert list(rule(module, ast.parse(text), text))
+
+
+def imported_by(module):
+    """Return the modules of the package that a module imports, wherever in its text; but for the hook's."""
+    tree, _ = parsed(SOURCES[module])
+    inner = ((source.removeprefix("nmf_scratch").strip("."), name) for _, source, name in imports_of(tree)
+             if source.split(".")[0] == "nmf_scratch")  # fmt: skip
+    found = {wanted if (wanted := f"{source}.{name}".strip(".")) in SOURCES else source for source, name in inner}
+    return found - {HOOKS.get(module, ("", ""))[1]}
+
+
+def test_wings_are_few_and_stand_on_each_other():
+    """A wing is a folder, or a module at the top. Run with -s to see them, each with those that it stands on."""
+    stands_on = {module.split(".")[0]: set() for module in SOURCES if not module.startswith("__")}
+    for module in SOURCES:
+        if (wing := module.split(".")[0]) in stands_on:
+            stands_on[wing] |= {name.split(".")[0] for name in imported_by(module)} & stands_on.keys() - {wing}
+    levels, left = [], dict(stands_on)
+    while left:
+        free = sorted(wing for wing, below in left.items() if not below & left.keys())
+        assert free, f"these stand on each other in a circle: {sorted(left)}"
+        levels.append(free)
+        left = {wing: below for wing, below in left.items() if wing not in free}
+    for number, level in enumerate(levels, start=1):
+        print(number, *(f"{wing} ({', '.join(sorted(stands_on[wing]))})" for wing in level), sep="\n    ")
+    assert len(levels) <= MAX_LEVELS
+    assert len([wing for wing in stands_on if wing in SOURCES and SOURCES[wing].name != "__init__.py"]) <= MAX_TOP
 
 
 def run(script, **environment):

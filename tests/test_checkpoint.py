@@ -16,7 +16,7 @@ from problems import OBJECTIVES, small_ratings
 
 from nmf_scratch import NMF, InputError, checkpoint
 from nmf_scratch._archive import load_arrays
-from nmf_scratch.checkpoint import Checkpoint
+from nmf_scratch.checkpoint import Checkpoint, Keeper
 from nmf_scratch.problem.factors import scaled_start
 from nmf_scratch.solvers import SGD, SOLVERS, AdaGrad, AlternatingLeastSquares, CoordinateDescent, MultiplicativeUpdates
 from nmf_scratch.training import Monitor, Stopping, fit_factors
@@ -43,7 +43,9 @@ def fit(solver, stopping=None, *, dtype="float32", callbacks=(), every=1, **sett
     start = scaled_start(TRAIN, 3, dtype=dtype, key=1)
     stopping = stopping or Stopping(EPOCHS)
     monitor = Monitor(callbacks=callbacks, every=every)
-    return fit_factors(TRAIN, start, solver, OBJECTIVES["count"], stopping, monitor=monitor, key=7, **settings)
+    observer = Keeper(settings.pop("checkpoint")) if "checkpoint" in settings else None
+    problem = TRAIN, start, solver, OBJECTIVES["count"], stopping
+    return fit_factors(*problem, monitor=monitor, key=7, observer=observer, **settings)
 
 
 def interrupt_at(epoch):
@@ -229,7 +231,7 @@ class TestOtherProblems:
     def test_are_refused_by_name(self, path, changes, message):
         same = {
             "train": TRAIN, "factors": scaled_start(TRAIN, 3, key=1), "solver": SGD(), "objective": OBJECTIVES["count"],
-            "stopping": Stopping(EPOCHS), "key": 7, "checkpoint": Checkpoint(path, resume=True),
+            "stopping": Stopping(EPOCHS), "key": 7, "observer": Keeper(Checkpoint(path, resume=True)),
         }  # fmt: skip
         with pytest.raises(InputError, match=f"^cannot resume from .*: {message}"):
             fit_factors(**{**same, **changes})
@@ -284,7 +286,7 @@ SCRIPT = """
 import sys
 import numpy as np
 from nmf_scratch import NMF
-from nmf_scratch.checkpoint import Checkpoint
+from nmf_scratch.checkpoint import Checkpoint, Keeper
 
 solver, path, result, max_iter = sys.argv[1:]
 rng = np.random.default_rng(0)

@@ -13,6 +13,7 @@ from nmf_scratch.data.dataset import Dataset
 from nmf_scratch.data.inputs import encode
 from nmf_scratch.evaluation.baselines import BiasModel
 from nmf_scratch.solvers import SGD, SOLVERS, MultiplicativeUpdates
+from nmf_scratch.solvers.base import Defaults
 
 RNG = np.random.default_rng(0)
 CODES = RNG.permutation(30 * 18)[:300]
@@ -24,6 +25,22 @@ FRAME = pd.DataFrame(
     }
 )
 X, Y = FRAME[["user", "item"]], FRAME["rating"]
+
+
+class Descent:
+    """Projected gradient descent by hand, with a fixed step: what somebody might bring along."""
+
+    name, monotone, stochastic, parallel, losses, memory = "descent", True, False, False, (2.0, 2.0), ()
+    defaults = Defaults(alpha=0.01, alpha_bias=1.0, max_iter=12)
+
+    def start(self, train, factors, objective, *, key, max_iter):
+        return {"problem": (train, factors, objective)}
+
+    def epoch(self, state):
+        train, factors, objective = state["problem"]
+        slopes = objective.gradient(train, factors)
+        for matrix, slope in zip((factors.W, factors.H), slopes, strict=True):
+            matrix[:] = np.maximum(0, matrix - 0.02 * slope)
 
 
 @pytest.fixture(scope="module")
@@ -123,7 +140,7 @@ class TestInput:
             ({"n_components": 20_000}, "got 20000"),
             ({"n_components": 2.5}, "got 2.5"),
             ({"solver": "sdg"}, r"solver='sdg' is unknown \(did you mean 'sgd'\?\); choose one of: adagrad, .*, sgd"),
-            ({"solver": 3}, "solver must be a name or a solver object, got 3"),
+            ({"solver": 3}, "solver must be a name or an object that follows solvers.Solver, got 3, without name"),
             ({"loss": 1.0}, "solver 'adagrad' cannot minimise loss=1.0; these can: mu"),
             ({"loss": 3.0}, "loss must be a finite number >= 0 and <= 2, got 3.0"),
             ({"alpha": -1.0}, "alpha must be a finite number >= 0, got -1.0"),
@@ -313,6 +330,24 @@ class TestEstimatorContract:
     def test_solver_objects_are_taken(self):
         by_name, by_object = (NMF(3, solver=s, random_state=0).fit(X, Y) for s in ("mu", MultiplicativeUpdates()))
         np.testing.assert_array_equal(by_name.W_, by_object.W_)
+
+    def test_anybodys_object_that_follows_the_protocol_is_a_solver(self, tmp_path):
+        fitted = NMF(3, solver=Descent(), biases=False, tol=0, random_state=0).fit(X, Y, checkpoint=tmp_path / "c")
+        objective = fitted.history_.to_frame()["objective"]
+        assert (len(objective), fitted.max_iter_, fitted.alpha_) == (13, 12, 0.01)
+        assert objective.is_monotonic_decreasing
+        assert objective.iloc[-1] < 0.7 * objective.iloc[0]
+        fitted.save(tmp_path / "m")
+        loaded = NMF.load(tmp_path / "m")
+        np.testing.assert_array_equal(loaded.predict(X), fitted.predict(X))
+        with pytest.raises(InputError, match="solver='descent' is unknown; choose one of: adagrad"):
+            loaded.fit(X, Y)
+        with pytest.raises(InputError, match="'descent' cannot minimise loss=1.0; these can: mu"):
+            NMF(3, solver=Descent(), loss=1.0).fit(X, Y)
+
+    def test_a_class_in_place_of_a_solver_is_refused(self):
+        with pytest.raises(InputError, match="a class: make an object of it"):
+            NMF(3, solver=SGD).fit(X, Y)
 
     def test_early_stopping_keeps_the_best_epoch(self):
         fitted = NMF(15, solver="mu", alpha=0.0, early_stopping=True, random_state=0).fit(X, Y)

@@ -7,7 +7,7 @@ from rich.console import Console
 
 from nmf_scratch import NMF, _progress
 from nmf_scratch._progress import EpochProgress
-from nmf_scratch.training import EpochRecord
+from nmf_scratch.history import EpochRecord
 
 
 def record(epoch, train=0.5, valid=np.nan):

@@ -3,9 +3,10 @@ import pytest
 from problems import OBJECTIVES, small_ratings
 
 from nmf_scratch import InputError, training
+from nmf_scratch.history import EpochRecord
 from nmf_scratch.problem.factors import scaled_start
 from nmf_scratch.solvers import SGD, SOLVERS, MultiplicativeUpdates
-from nmf_scratch.training import EpochRecord, Monitor, Stopping, fit_factors
+from nmf_scratch.training import Monitor, Stopping, fit_factors
 
 RATINGS = small_ratings(1)
 

@@ -11,8 +11,8 @@ since anything else would be a run that never was. (What changes no result may c
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,8 +24,9 @@ from nmf_scratch._archive import Arrays, as_json, checksum, load_arrays, save_ar
 from nmf_scratch._check import InputError, check_number
 from nmf_scratch._version import __version__
 from nmf_scratch.data.ratings import Ratings
+from nmf_scratch.history import Kept
 from nmf_scratch.problem.factors import Factors
-from nmf_scratch.solvers import Solver, State
+from nmf_scratch.solvers import Solver
 
 KIND = "checkpoint"
 
@@ -34,6 +35,9 @@ PAUSE = 20
 
 UNFINISHED = ("interrupted", "callback")
 """Reasons to stop after which a run may go on; after any other it is complete."""
+
+NO_MATTER = ("unit", "kkt", "callbacks")
+"""Settings that change no bit of the factors."""
 
 HASHED = ("training ratings", "validation ratings", "ids", "starting factors")
 """What is compared by its hash, which says nothing to people."""
@@ -76,10 +80,7 @@ class Checkpoint:
     @cached_property
     def saved(self) -> Saved | None:
         """What the file holds, None where there is no file."""
-        if not Path(self.path).exists():
-            return None
-        arrays, header = load_arrays(self.path, kind=KIND)
-        return Saved(arrays, header)
+        return Saved(*load_arrays(self.path, kind=KIND)) if Path(self.path).exists() else None
 
 
 class Saved(NamedTuple):
@@ -112,16 +113,19 @@ class Saved(NamedTuple):
         reason: str | None = self.header["stop_reason"]
         return reason
 
-    def restore(self, state: State) -> None:
-        """Bring a solver's state, as `start` returned it, to where it was; W and H are the training loop's."""
-        state |= self.header["state"]
-        parts: dict[str, dict[str, Any]] = {}
+    def kept(self) -> Kept:
+        """Return the run as the training loop keeps it."""
+        arrays, parts = {}, dict[str, dict[str, Any]]()
         for full_name, array in self.arrays.items():
             if full_name.startswith("state."):
                 _, name, position = full_name.split(".")
                 parts.setdefault(name, {})[position] = array if array.ndim else array[()]
+            else:
+                arrays[full_name] = array
+        state = dict(self.header["state"])
         for name, found in parts.items():
             state[name] = found[""] if "" in found else tuple(found[str(n)] for n in range(len(found)))
+        return Kept(arrays, self.header["run"], state, self.stop_reason)
 
 
 def checkpoint_of(given: str | Path | Checkpoint | None, resume: bool, *ids: NDArray[Any]) -> Checkpoint | None:
@@ -143,12 +147,13 @@ def checkpoint_of(given: str | Path | Checkpoint | None, resume: bool, *ids: NDA
 
 
 def problem_of(
-    train: Ratings, valid: Ratings | None, factors: Factors, solver: Solver, key: int, *settings: Any
+    train: Ratings, valid: Ratings | None, factors: Factors, solver: Solver, key: int, settings: Iterable[Any]
 ) -> dict[str, Any]:
-    """Return what a run depends on, as JSON can hold it: settings are dataclasses whose fields have telling names."""
-    problem: dict[str, Any] = {"solver": {"name": solver.name, **asdict(solver)}}  # type: ignore[call-overload]
+    """Return what a run depends on, as JSON can hold it; settings are dataclasses whose fields have telling names."""
+    own = asdict(solver) if is_dataclass(solver) else vars(solver)
+    problem: dict[str, Any] = {"solver": {"name": solver.name, **own}}
     for part in settings:
-        problem |= asdict(part)
+        problem |= {f.name: getattr(part, f.name) for f in fields(part) if f.name not in NO_MATTER}
     shape = {"n_components": factors.n_components, "biases": factors.biases, "dtype": str(factors.W.dtype)}
     problem |= {**shape, "random_state": key, "package version": __version__}
     for name, ratings in (("training ratings", train), ("validation ratings", valid)):
@@ -168,24 +173,28 @@ class Keeper:
     ----------
     checkpoint : Checkpoint
         Where and how often.
-    problem : dict
-        What the run depends on, see `problem_of`.
-
-    Raises
-    ------
-    InputError
-        If the file holds a run of another problem, or no run.
     """
 
-    def __init__(self, checkpoint: Checkpoint, problem: dict[str, Any]) -> None:
-        self._checkpoint, self._problem = checkpoint, {**problem, **checkpoint.compared}
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        self._checkpoint = checkpoint
         self._latest: Saved | None = None
         self._pending, self._next = False, 0.0
-        self.saved = checkpoint.saved
-        if self.saved is not None:
-            self._compare(self.saved.header["problem"])
-        for litter in Path(checkpoint.path).parent.glob(f".{Path(checkpoint.path).name}.*.partial"):
+
+    def begin(self, *problem: Any) -> Kept | None:
+        """Return the run that the file holds, None where there is no file; arguments as in `problem_of`.
+
+        Raises
+        ------
+        InputError
+            If the file holds a run of another problem, or no run.
+        """
+        self._problem = {**problem_of(*problem), **self._checkpoint.compared}
+        saved, path = self._checkpoint.saved, Path(self._checkpoint.path)
+        if saved is not None:
+            self._compare(saved.header["problem"])
+        for litter in path.parent.glob(f".{path.name}.*.partial"):
             litter.unlink(missing_ok=True)  # of a process that was killed while it wrote
+        return saved and saved.kept()
 
     def _compare(self, before: dict[str, Any]) -> None:
         now = as_json(self._problem)[0]
@@ -197,24 +206,23 @@ class Keeper:
                     "give what it was started with, or delete it to start anew"
                 )
 
-    def begin(self, state: State) -> None:
-        """Notice what the state holds before the first epoch; then bring it to where it was, if the run is resumed."""
-        self._at_start = dict(state)
-        if self.saved is not None:
-            self.saved.restore(state)
-
-    def keep(self, state: State, arrays: Arrays, numbers: dict[str, Any]) -> None:
-        """Keep the run as it is after an epoch; arrays must not change afterwards, those of the state are copied."""
-        solver_arrays, solver_numbers = _moving_parts(state, self._at_start)
+    def keep(self, run: Kept) -> None:
+        """Keep the run as it is after an epoch: arrays of the state are copied."""
+        numbers = {name: value for name, value in run.state.items() if type(value) in (bool, int, float)}
+        arrays = dict(run.arrays)
+        for name in run.state.keys() - numbers.keys():
+            value = run.state[name]
+            parts = {str(n): part for n, part in enumerate(value)} if isinstance(value, tuple) else {"": value}
+            arrays |= {f"state.{name}.{position}": np.array(part) for position, part in parts.items()}
         header = {
             "package_version": __version__,
             "problem": self._problem,
-            "run": numbers,
-            "state": solver_numbers,
+            "run": run.numbers,
+            "state": numbers,
             "stop_reason": None,
             "note": dict(self._checkpoint.note),
         }
-        self._latest, self._pending = Saved({**arrays, **solver_arrays}, header), True
+        self._latest, self._pending = Saved(arrays, header), True
         if time.monotonic() >= self._next:
             self._write()
 
@@ -237,14 +245,3 @@ class Keeper:
         took = time.monotonic() - started
         pause = max(self._checkpoint.seconds, PAUSE * took) if self._checkpoint.seconds else 0.0
         self._next = started + took + pause
-
-
-def _moving_parts(state: State, at_start: Mapping[str, Any]) -> tuple[Arrays, dict[str, Any]]:
-    """Copy what epochs change, by the rule in `nmf_scratch.solvers.base`: numbers, and entries that were set anew."""
-    numbers = {name: value for name, value in state.items() if type(value) in (bool, int, float)}
-    arrays: Arrays = {}
-    for name, value in state.items():
-        if name not in numbers and value is not at_start.get(name):
-            parts = {str(n): part for n, part in enumerate(value)} if isinstance(value, tuple) else {"": value}
-            arrays |= {f"state.{name}.{position}": np.array(part) for position, part in parts.items()}
-    return arrays, numbers

@@ -15,7 +15,7 @@ import numpy as np
 from nmf_scratch._check import InputError, check_choice, check_number
 from nmf_scratch._progress import EpochProgress
 from nmf_scratch._random import SPLIT, generator
-from nmf_scratch.checkpoint import Checkpoint
+from nmf_scratch.checkpoint import Checkpoint, Keeper
 from nmf_scratch.data.ratings import Ratings
 from nmf_scratch.fitted.fold_in import rows_below, with_best_rows
 from nmf_scratch.fitted.state import UNKNOWN_POLICIES
@@ -23,6 +23,7 @@ from nmf_scratch.problem.factors import Factors
 from nmf_scratch.problem.initialisers import INITIALISERS, own_start
 from nmf_scratch.problem.objective import Objective
 from nmf_scratch.solvers import SOLVERS, Solver
+from nmf_scratch.solvers.base import missing_of
 from nmf_scratch.training import FitResult, Monitor, Stopping, ended, fit_factors
 
 MAX_COMPONENTS = 10_000
@@ -93,7 +94,8 @@ def learn(model: Any, plan: Plan, ratings: Ratings, *, key: int, checkpoint: Che
         monitor = Monitor(unit=unit, callbacks=(*model.callbacks, *([bar] if bar else [])))
         result = fit_factors(
             train, start, solver, objective, stopping,
-            valid=valid, monitor=monitor, key=key, n_threads=model.n_threads, checkpoint=checkpoint,
+            valid=valid, monitor=monitor, key=key, n_threads=model.n_threads,
+            observer=None if checkpoint is None else Keeper(checkpoint),
         )  # fmt: skip
     # Rows that were stopped early are not meant to be minima, and other losses have none in closed form.
     if valid is not None or objective.loss != 2 or result.stop_reason == "diverged":
@@ -106,10 +108,11 @@ def _solver(model: Any) -> Solver:
     if isinstance(model.solver, str):
         check_choice("solver", model.solver, SOLVERS)
         solver = SOLVERS[model.solver]()
-    if not isinstance(solver, tuple(SOLVERS.values())):
-        raise InputError(f"solver must be a name or a solver object, got {model.solver!r}")
-    able = [name for name, other in SOLVERS.items() if other.losses[0] <= model.loss <= other.losses[1]]
-    if solver.name not in able:
+    if isinstance(solver, type) or (missing := missing_of(solver)):
+        why = "a class: make an object of it" if isinstance(solver, type) else f"without {', '.join(missing)}"
+        raise InputError(f"solver must be a name or an object that follows solvers.Solver, got {solver!r}, {why}")
+    if not solver.losses[0] <= model.loss <= solver.losses[1]:
+        able = [name for name, other in SOLVERS.items() if other.losses[0] <= model.loss <= other.losses[1]]
         raise InputError(f"solver {solver.name!r} cannot minimise loss={model.loss}; these can: {', '.join(able)}")
     return solver
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,3 +66,24 @@ class TrainingHistory:
     def from_array(cls, array: NDArray[np.float64], events: list[str]) -> Self:
         """Return the history that `to_array` took, with these events."""
         return cls([EpochRecord(int(row[0]), *row[1:]) for row in array.tolist()], list(events))
+
+
+class Kept(NamedTuple):
+    """A run as it was after an epoch: all that it takes to go on with the same bits.
+
+    Attributes
+    ----------
+    arrays : dict of str to ndarray
+        W, H, history and, where they are others, best_W and best_H.
+    numbers : dict
+        Of the loop: epoch, seconds, repairs, events, best_rmse, best_epoch.
+    state : dict
+        What the solver remembers: the entries of its state that its `memory` names.
+    stop_reason : str or None
+        Why the run ended; None if it may go on.
+    """
+
+    arrays: dict[str, Any]
+    numbers: dict[str, Any]
+    state: dict[str, Any]
+    stop_reason: str | None = None

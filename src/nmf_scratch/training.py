@@ -23,31 +23,18 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
 from nmf_scratch._check import check_number
 from nmf_scratch._jit import threads
-from nmf_scratch.checkpoint import Checkpoint, Keeper, Saved, problem_of
 from nmf_scratch.data.ratings import Ratings
-from nmf_scratch.evaluation.metrics import rmse
-from nmf_scratch.history import EpochRecord, TrainingHistory
+from nmf_scratch.history import EpochRecord, Kept, TrainingHistory
 from nmf_scratch.problem.factors import Factors, scaled_start
 from nmf_scratch.problem.objective import Objective
 from nmf_scratch.solvers import Solver, State
-
-__all__ = [
-    "Callback",
-    "Checkpoint",
-    "EpochRecord",
-    "FitResult",
-    "Monitor",
-    "Stopping",
-    "TrainingHistory",
-    "fit_factors",
-    "warm_up",
-]
+from nmf_scratch.solvers.base import Rewinds
 
 DIVERGED_AT = 4.0
 """A run whose objective exceeds this many times its first value has diverged."""
@@ -129,6 +116,24 @@ class FitResult(NamedTuple):
     stop_reason: str
 
 
+class Observer(Protocol):
+    """Who keeps a run while it goes on, and may know an earlier part of it (`nmf_scratch.checkpoint`)."""
+
+    def begin(
+        self, train: Ratings, valid: Ratings | None, factors: Factors, solver: Solver, key: int, settings: Sequence[Any]
+    ) -> Kept | None:
+        """Learn what the run depends on (settings are dataclasses), and return how far it had come, if it had begun."""
+        ...
+
+    def keep(self, run: Kept) -> None:
+        """Take note of the run after an epoch; arrays of `state` change with the next one."""
+        ...
+
+    def finish(self, reason: str, events: list[str]) -> None:
+        """Take note of why the run ended."""
+        ...
+
+
 def fit_factors(
     train: Ratings,
     factors: Factors,
@@ -140,7 +145,7 @@ def fit_factors(
     monitor: Monitor | None = None,
     key: int = 0,
     n_threads: int | None = None,
-    checkpoint: Checkpoint | None = None,
+    observer: Observer | None = None,
 ) -> FitResult:
     """Fit factors to the observed ratings.
 
@@ -164,20 +169,17 @@ def fit_factors(
         64-bit key of the random orders.
     n_threads : int, optional
         For parallel kernels; never changes the result.
-    checkpoint : Checkpoint, optional
-        Where to keep the run, and whether to go on from there; the result has the same bits either way.
+    observer : Observer, optional
+        Keeps the run, and may bring back an earlier part of it; the result has the same bits either way.
 
     Returns
     -------
     FitResult
     """
     monitor = monitor or Monitor()
-    run = _Run(train, factors, objective, valid, replace(monitor, kkt=monitor.kkt or stopping.kkt_tol > 0))
-    if checkpoint is not None:
-        problem = problem_of(train, valid, factors, solver, key, objective, stopping)
-        run.keeper = Keeper(checkpoint, {**problem, "every": monitor.every})
+    run = _Run(train, factors, solver, objective, valid, replace(monitor, kkt=monitor.kkt or stopping.kkt_tol > 0))
     with threads(1 if n_threads is None and len(train) < PARALLEL_FROM else n_threads):
-        return run.result(_train(run, solver, stopping, key))
+        return run.result(_train(run, stopping, key, observer))
 
 
 def ended(
@@ -217,47 +219,48 @@ def fit_errors(train: Ratings, factors: Factors, objective: Objective, unit: flo
     return value, unit * float(np.sqrt(squares / train.total_weight))
 
 
-def _train(run: _Run, solver: Solver, stopping: Stopping, key: int) -> str:
+def _train(run: _Run, stopping: Stopping, key: int, observer: Observer | None) -> str:
     """Run to the end, or go on if the run was kept; return why it ended."""
-    saved = run.keeper and run.keeper.saved
-    if saved and saved.stop_reason:
-        run.restore(saved)
-        return saved.stop_reason
+    kept, solver, settings = None, run.solver, (run.objective, stopping, run.monitor)
+    if observer is not None:
+        kept = observer.begin(run.train, run.valid, run.factors, solver, key, settings)
+    if kept and kept.stop_reason:
+        run.restore(kept)
+        return kept.stop_reason
     warm_up(solver, run.factors, run.train.weights is not None)
     run.state = solver.start(run.train, run.factors, run.objective, key=key, max_iter=stopping.max_iter)
-    if run.keeper:
-        run.keeper.begin(run.state)
-    if saved:
-        run.restore(saved)
+    run.observer = observer
+    if kept:
+        run.restore(kept)
     try:
-        reason = _loop(run, solver, run.state, stopping)
+        reason = _loop(run, stopping)
     except KeyboardInterrupt:
         if not run.history.records:
             raise  # nothing was learnt yet
         reason = "interrupted"
-    if run.keeper:
-        run.keeper.finish(reason, run.history.events)
+    if observer is not None:
+        observer.finish(reason, run.history.events)
     return reason
 
 
-def _loop(run: _Run, solver: Solver, state: State, stopping: Stopping) -> str:
+def _loop(run: _Run, stopping: Stopping) -> str:
     """Run epochs until there is a reason to stop; a mended run goes back to its last good epoch."""
     if not run.history.records:
         run.accept(run.look(0))
-    elif reason := run.stalled(solver, stopping):
+    elif reason := run.stalled(stopping):
         return reason  # the run was killed before it could say so
     epoch = run.good_epoch
     while epoch < stopping.max_iter:
         epoch += 1
-        run.time(solver.epoch, state)
+        run.epoch()
         if epoch % run.monitor.every and epoch < stopping.max_iter:
             continue
         record = run.look(epoch)
         if run.exploded(record):
-            if not run.repair(solver, state, epoch):
+            if not run.repair(epoch):
                 return "diverged"
             epoch = run.good_epoch
-        elif reason := run.accept(record) or run.stalled(solver, stopping):
+        elif reason := run.accept(record) or run.stalled(stopping):
             return reason
     return "max_iter"
 
@@ -274,13 +277,14 @@ def warm_up(solver: Solver, factors: Factors, weighted: bool = False) -> None:
 class _Run:
     """The evaluation side of one run: clock, history, the last good and the best factors; what a checkpoint holds."""
 
-    keeper: Keeper | None = None
-    state: State
+    observer: Observer | None = None
 
     def __init__(
-        self, train: Ratings, factors: Factors, objective: Objective, valid: Ratings | None, monitor: Monitor
-    ) -> None:
+        self, train: Ratings, factors: Factors, solver: Solver, objective: Objective, valid: Ratings | None,
+        monitor: Monitor,
+    ) -> None:  # fmt: skip
         self.train, self.factors, self.objective, self.valid, self.monitor = train, factors, objective, valid, monitor
+        self.solver, self.state = solver, State()
         self.history = TrainingHistory()
         self.seconds = 0.0
         self.repairs = 0
@@ -288,9 +292,10 @@ class _Run:
         self.good, self.good_epoch = factors.copy(), 0
         self.best, self.best_rmse, self.best_epoch = self.good, np.inf, 0
 
-    def time(self, epoch: Callable[[State], None], state: State) -> None:
+    def epoch(self) -> None:
+        """Let the solver make one pass, and take its time."""
         started = time.perf_counter()
-        epoch(state)
+        self.solver.epoch(self.state)
         self.seconds += time.perf_counter() - started
 
     def look(self, epoch: int) -> EpochRecord:
@@ -306,24 +311,23 @@ class _Run:
         if self.valid is None:
             return float("nan")
         predictions = self.factors.predict(self.valid.users, self.valid.items)
-        return self.monitor.unit * rmse(self.valid.values, predictions, weights=self.valid.weights)
+        squares = (self.valid.values.astype(np.float64) - predictions) ** 2
+        return self.monitor.unit * float(np.sqrt(np.average(squares, weights=self.valid.weights)))
 
     def exploded(self, record: EpochRecord) -> bool:
         """Whether the objective is no longer finite, or far worse than at the start."""
         return not record.objective <= DIVERGED_AT * self.history.records[0].objective  # `not <=` also catches NaN
 
-    def repair(self, solver: Solver, state: State, epoch: int) -> bool:
+    def repair(self, epoch: int) -> bool:
         """Go back to the last good factors with half the step; False if that is no use."""
         self.factors.overwrite(self.good)
-        if not solver.stochastic or self.repairs == MAX_REPAIRS:
+        if not isinstance(self.solver, Rewinds) or self.repairs == MAX_REPAIRS:
             self.history.events.append(f"epoch {epoch}: diverged; the factors of epoch {self.good_epoch} were kept")
             return False
         self.repairs += 1
-        state["epoch"] = self.good_epoch
-        state["step_scale"] /= 2
-        self.history.events.append(
-            f"epoch {epoch}: diverged; back to epoch {self.good_epoch} with the step at {state['step_scale']:.3g} times"
-        )
+        self.solver.rewind(self.state, self.good_epoch)
+        step = f"the step at {0.5**self.repairs:.3g} times"
+        self.history.events.append(f"epoch {epoch}: diverged; back to epoch {self.good_epoch} with {step}")
         return True
 
     def accept(self, record: EpochRecord) -> str | None:
@@ -332,23 +336,24 @@ class _Run:
         self.good, self.good_epoch = self.factors.copy(), record.epoch
         if record.valid_rmse < self.best_rmse:
             self.best, self.best_rmse, self.best_epoch = self.good, record.valid_rmse, record.epoch
-        if self.keeper is not None:
-            self._keep(self.keeper)
+        if self.observer is not None:
+            self.observer.keep(self._kept())
         wishes = [callback(record, self.factors) for callback in self.monitor.callbacks]
         return "callback" if any(wishes) else None
 
-    def _keep(self, keeper: Keeper) -> None:
-        """Hand over all that `restore` needs."""
+    def _kept(self) -> Kept:
+        """Return all that `restore` needs."""
         arrays = {"W": self.good.W, "H": self.good.H, "history": self.history.to_array()}
         if self.best is not self.good:
             arrays |= {"best_W": self.best.W, "best_H": self.best.H}
         numbers = {name: getattr(self, name) for name in ("seconds", "repairs", "best_rmse", "best_epoch")}
         numbers |= {"epoch": self.good_epoch, "events": list(self.history.events)}
-        keeper.keep(self.state, arrays, numbers)
+        return Kept(arrays, numbers, {name: self.state[name] for name in self.solver.memory if name in self.state})
 
-    def restore(self, saved: Saved) -> None:
+    def restore(self, kept: Kept) -> None:
         """Go back to the epoch that was kept."""
-        arrays, numbers = saved.arrays, dict(saved.header["run"])
+        arrays, numbers = kept.arrays, dict(kept.numbers)
+        self.state |= kept.state
         self.good, self.good_epoch = Factors(arrays["W"], arrays["H"], self.factors.biases), numbers.pop("epoch")
         self.best = self.good
         if "best_W" in arrays:
@@ -358,7 +363,7 @@ class _Run:
             setattr(self, name, value)
         self.factors.overwrite(self.good)
 
-    def stalled(self, solver: Solver, stopping: Stopping) -> str | None:
+    def stalled(self, stopping: Stopping) -> str | None:
         """Say whether the last two records are reason to stop."""
         if len(self.history.records) < 2:
             return None
@@ -368,7 +373,7 @@ class _Run:
         if now.kkt <= stopping.kkt_tol:
             return "kkt"
         decrease = (before.objective - now.objective) / (now.epoch - before.epoch)
-        if solver.monotone and decrease < stopping.tol * before.objective:
+        if self.solver.monotone and decrease < stopping.tol * before.objective:
             return "converged"
         return "time" if stopping.max_seconds is not None and now.seconds >= stopping.max_seconds else None
 

@@ -266,6 +266,12 @@ class TestTrainTestSplit:
 
 
 class TestCheckCv:
+    def test_a_list_of_splits_is_a_splitter(self):
+        splits = list(KFold(2).split(range(5)))
+        splitter = check_cv(splits)
+        assert splitter.get_n_splits() == 2
+        assert list(splitter.split(None)) == splits
+
     @pytest.mark.parametrize("cv", [4, np.int64(4)])
     def test_a_number_becomes_unshuffled_folds_as_in_scikit_learn(self, cv):
         assert check_cv(cv) == KFold(4)
@@ -280,6 +286,6 @@ class TestCheckCv:
         with pytest.raises(InputError) as caught:
             check_cv(cv)
         assert str(caught.value) == (
-            f"cv={cv!r} must be a number of folds or an object with split and get_n_splits, "
+            f"cv={cv!r} must be a number of folds, a list of (train, test), or an object with split and get_n_splits, "
             "such as KFold(5, shuffle=True, random_state=0)"
         )

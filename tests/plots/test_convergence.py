@@ -4,9 +4,9 @@ import pytest
 from legibility import assert_legible
 from matplotlib.figure import Figure
 
+from nmf_scratch.history import EpochRecord, TrainingHistory
 from nmf_scratch.plots.convergence import plot_convergence
 from nmf_scratch.plots.style import save_figure
-from nmf_scratch.training import EpochRecord, TrainingHistory
 
 
 def history(n_epochs, with_validation=False):

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from nmf_scratch.data.dataset import Dataset
-    from nmf_scratch.training import EpochRecord
+    from nmf_scratch.history import EpochRecord
 
 _COLUMNS = {
     "objective": ("objective", "{:.0f}"),

@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 
     from nmf_scratch.data.dataset import Dataset
     from nmf_scratch.evaluation.diagnosis import HeldOut
+    from nmf_scratch.history import EpochRecord
     from nmf_scratch.model import NMF
     from nmf_scratch.report.material import Comparison, Material
-    from nmf_scratch.training import EpochRecord
 
     Fold = tuple[NDArray[np.intp], NDArray[np.intp]]
 

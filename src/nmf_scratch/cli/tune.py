@@ -127,7 +127,7 @@ def tune(
 
 def make_space(typed: dict[str, str | None], *, ranges: bool = True) -> dict[str, Any]:
     """Turn options such as 10,20 (choices) and 0.01:0.1 (a range) into a space; what is not typed has its default."""
-    from nmf_scratch.evaluation.candidates import SPACE
+    from nmf_scratch.evaluation.tuning import SPACE
 
     space: dict[str, Any] = {}
     for name, text in typed.items():
@@ -210,22 +210,7 @@ def _judge(search: Search, data: Dataset, outer: Any) -> dict[str, float]:
 
     default = NMF(random_state=search.model.random_state)
     models = {"winner": search.model, f"default ({default.solver})": default, "bias model": BiasModel()}
-    return {
-        name: float(cross_validate(model, data, cv=_OneSplit(outer))["rmse"].iloc[0]) for name, model in models.items()
-    }
-
-
-class _OneSplit:
-    """A splitter of one split."""
-
-    def __init__(self, split: Any) -> None:
-        self._split = split
-
-    def split(self, X: Any, y: Any = None, groups: Any = None) -> Any:
-        return iter([self._split])
-
-    def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:
-        return 1
+    return {name: float(cross_validate(model, data, cv=[outer])["rmse"].iloc[0]) for name, model in models.items()}
 
 
 def _bias_model(data: Dataset, train: Any, inner_folds: int, seed: int) -> float:

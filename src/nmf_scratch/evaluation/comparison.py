@@ -18,14 +18,13 @@ import pandas as pd
 from nmf_scratch._check import check_choice, check_number
 from nmf_scratch._random import random_key
 from nmf_scratch.data.inputs import PairEncoder, encode, split_table, values_of
-from nmf_scratch.data.ratings import Ratings
 from nmf_scratch.evaluation.metrics import rmse
 from nmf_scratch.evaluation.splits import check_cv
-from nmf_scratch.history import TrainingHistory
+from nmf_scratch.history import EpochRecord, TrainingHistory
 from nmf_scratch.problem.factors import BIAS_LEVEL, Factors, scaled_start
 from nmf_scratch.problem.objective import Objective
 from nmf_scratch.solvers import SOLVERS
-from nmf_scratch.training import EpochRecord, Monitor, Stopping, fit_factors
+from nmf_scratch.training import Monitor, Stopping, fit_factors
 
 LONGER, REFERENCE_SOLVER, REFERENCE = 10, "cd", "reference"
 """The run that objectives are held against: so many times as many epochs, of the solver that gets far in little time.
@@ -68,7 +67,7 @@ def compare(
         The problem, for ratings scaled to a mean of 1.
     max_iter : int
         Epochs of every solver; no other stopping rule is in force.
-    cv : int or splitter
+    cv : int, splitter or list of (train, test)
         Folds, as in `cross_validate`.
     random_state : int or sequence of int
         Key of the start and of random orders; with several, each fold is run with each.
@@ -119,8 +118,8 @@ class _Problem:
         encoder, ratings = encode(X, y)
         self.objective, self.tell = objective, tell
         self.scale = float(ratings.values.min()), float(ratings.values.max())
-        self.unit = float(ratings.values.mean(dtype=np.float64)) or 1.0
-        self.train: Ratings = ratings.with_values(ratings.values / np.float32(self.unit))
+        self.unit = ratings.unit
+        self.train = ratings.scaled(self.unit)
         self.test_pairs, self.test_values = encoder.transform(X_test), y_test
         self.key = random_key(seed)
         self.start = scaled_start(self.train, n_components, key=self.key)

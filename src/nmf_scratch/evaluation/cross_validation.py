@@ -85,7 +85,7 @@ def cross_validate(model: Any, X: Any, y: Any = None, *, cv: Any = 5, on_fold: O
         (user, item) pairs of shape (n, 2), or data that holds the ratings too.
     y : array_like of float, shape (n,), optional
         Ratings, where X does not hold them.
-    cv : int or splitter
+    cv : int, splitter or list of (train, test)
         Number of folds (as `KFold`, unshuffled), or an object with split(X) that yields (train, test) positions. It is
         given the pairs, and their timestamps where X holds them.
     on_fold : callable, optional
@@ -161,7 +161,7 @@ def evaluate_groups(
         "activity" are quarters of the users and "popularity" tenths of the items, by number of training ratings (1 has
         the fewest; ties by id). Any other name is a column of the dataset's users or items, such as "gender", or of the
         ratings frame.
-    cv : int or splitter
+    cv : int, splitter or list of (train, test)
         As in `cross_validate`.
     on_fold : callable, optional
         Told the number of each fold before it starts.
@@ -241,7 +241,7 @@ def evaluate_ranking(
         (user, item) pairs of shape (n, 2), or data that holds the ratings too.
     y : array_like of float, shape (n,), optional
         Ratings, where X does not hold them.
-    cv : int or splitter
+    cv : int, splitter or list of (train, test)
         As in `cross_validate`; `LeaveNOut` and `TimeOrderedSplit` suit lists.
     k : int
         Length of the lists.

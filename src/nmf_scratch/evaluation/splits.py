@@ -414,20 +414,35 @@ def train_test_split(
     return [_take(array, part) for array in arrays for part in parts]
 
 
-def check_cv(cv: int | Splitter) -> Splitter:
-    """Turn a number of folds into an unshuffled `KFold`, as scikit-learn does; pass a splitter through.
+@dataclass(frozen=True)
+class _Listed:
+    """Splits that were made before."""
+
+    splits: list[Split]
+
+    def split(self, X: Any, y: Any = None, groups: Any = None) -> Iterator[Split]:
+        return iter(self.splits)
+
+    def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:
+        return len(self.splits)
+
+
+def check_cv(cv: int | Splitter | list[Split]) -> Splitter:
+    """Turn a number of folds into an unshuffled `KFold`, as scikit-learn does, or a list of splits into a splitter.
 
     Raises
     ------
     InputError
-        If `cv` is neither.
+        If `cv` is neither, nor a splitter.
     """
     if isinstance(cv, Integral) and not isinstance(cv, bool):
         return KFold(int(cv))
     if isinstance(cv, Splitter):
         return cv
+    if isinstance(cv, list) and all(isinstance(split, tuple) and len(split) == 2 for split in cv):
+        return _Listed(cv)
     raise InputError(
-        f"cv={cv!r} must be a number of folds or an object with split and get_n_splits, "
+        f"cv={cv!r} must be a number of folds, a list of (train, test), or an object with split and get_n_splits, "
         "such as KFold(5, shuffle=True, random_state=0)"
     )
 

@@ -1,7 +1,10 @@
 """Search for good hyper-parameters without ever looking at a test fold.
 
-Candidates (`nmf_scratch.evaluation.candidates`) are judged by cross-validation *inside* the ratings that were passed:
-hold the test part out before.
+Candidates are judged by cross-validation *inside* the ratings that were passed: hold the test part out before.
+
+*What to try.* Random draws find as good a point as a grid with far fewer fits where only some of the parameters matter,
+which is the rule (Bergstra & Bengio, *Random search for hyper-parameter optimization*, JMLR 13, 2012). Strengths are
+drawn log-uniformly: from 0.01 to 0.02 is as far as from 0.1 to 0.2.
 
 *Successive halving.* Most candidates are visibly bad after a few epochs. So all of them run briefly, the best third
 runs three times as long, the best third of those as long as it should:
@@ -37,17 +40,33 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from nmf_scratch._check import InputError, check_number
+from nmf_scratch._archive import replacing
+from nmf_scratch._check import InputError, check_choice, check_number
 from nmf_scratch._html import summary
-from nmf_scratch.evaluation.candidates import SPACE, Candidate, make_candidates, with_parameters
+from nmf_scratch._random import SEARCH, generator
 from nmf_scratch.evaluation.cross_validation import RatingData, cross_validate
-from nmf_scratch.evaluation.splits import KFold, Split, check_cv
-from nmf_scratch.model import NMF
+from nmf_scratch.evaluation.splits import KFold, Splitter, check_cv
+from nmf_scratch.solvers import SOLVERS
 
+Candidate = dict[str, Any]
 Trial = dict[str, Any]
+
+SPACE: Mapping[str, Any] = {
+    "solver": ["adagrad", "adam", "ccd", "als", "mu"],
+    "n_components": [20, 40, 80, 120],
+    "alpha": (0.05, 0.5),
+    "loss": [2.0, 1.0],
+}
+"""What is searched by default. Only some solvers can minimise a loss other than 2: other pairs are never drawn."""
+
+PATIENCE = 100
+"""Draws in a row without a new candidate after which the space counts as exhausted."""
 
 MAX_RUNGS = 3
 """A ninth of the epochs says something with a factor of 3; a twenty-seventh would not."""
+
+NO_MATTER = ("callbacks", "verbose")
+"""Parameters that change no number."""
 
 FORMAT, FORMAT_VERSION = "nmf-scratch search", 1
 
@@ -84,7 +103,7 @@ class Search:
     table: pd.DataFrame
     best: dict[str, Any]
     best_rmse: float
-    model: NMF
+    model: Any
     interrupted: bool
 
     def _repr_html_(self) -> str:
@@ -96,7 +115,7 @@ class Search:
 
 
 def tune(
-    model: NMF,
+    model: Any,
     X: Any,
     y: Any = None,
     *,
@@ -124,7 +143,7 @@ def tune(
         both bounds are, else to three digits. `SPACE` by default.
     n_candidates : int, optional
         How many random candidates; fewer if the space has no more. None takes all combinations of the lists.
-    cv : int or splitter
+    cv : int, splitter or list of (train, test)
         Inner folds: a number of shuffled ones, or a splitter as in `cross_validate`; the same for all candidates.
     reduction : int
         One in so many candidates gets to the next rung, with so many times the epochs.
@@ -146,84 +165,68 @@ def tune(
     """
     check_number("random_state", random_state, minimum=0, integer=True)
     check_number("reduction", reduction, minimum=2, integer=True)
-    base = with_parameters(model, {"random_state": random_state if model.random_state is None else model.random_state})
+    base = model.clone(random_state=random_state if model.random_state is None else model.random_state)
     candidates = make_candidates(base, SPACE if space is None else space, n_candidates, random_state)
     data = RatingData(X, y)
-    folds = _Folds(data, KFold(cv, shuffle=True, random_state=random_state) if isinstance(cv, int) else cv)
-    store = _Store(results, _identity(base, candidates, folds, data, reduction))
-    rungs = _Rungs(base, candidates, reduction)
-    run = _Run(rungs, store, folds, data, on_step)
+    drawn = check_cv(KFold(cv, shuffle=True, random_state=random_state) if isinstance(cv, int) else cv)
+    folds = check_cv(list(drawn.split(data.table)))  # drawn once: every candidate is judged on the same
+    run = _Run(base, candidates, reduction, data, folds, results, on_step)
     try:
         run.all()
-        interrupted = False
     except KeyboardInterrupt:
-        if not store.trials:
+        if not run.store.trials:
             raise
-        interrupted = True
-    return _found(base, rungs, store, interrupted)
-
-
-def _found(base: NMF, rungs: _Rungs, store: _Store, interrupted: bool) -> Search:
-    trials = sorted(store.trials, key=lambda trial: (trial["rung"], trial["candidate"]))
-    rows = [
-        {"candidate": t["candidate"], "rung": t["rung"], **rungs.parameters(t), **{name: t[name] for name in _MEASURED}}
-        for t in trials
-    ]
-    winner = min(trials, key=lambda trial: (trial["rmse"], trial["rung"], trial["candidate"]))
-    best = rungs.parameters(winner)
-    return Search(pd.DataFrame(rows), best, winner["rmse"], with_parameters(base, best), interrupted)
-
-
-_MEASURED = ("rmse", "standard_error", "seconds")
-
-
-# --- rungs and trials -----------------------------------------------------------------------------------------------
-
-
-class _Rungs:
-    """Who runs for how long: rung r of n gives reduction^(r − n) of the epochs that a candidate would run in full."""
-
-    def __init__(self, base: NMF, candidates: list[Candidate], reduction: int) -> None:
-        self.candidates, self.reduction = candidates, reduction
-        sizes = [len(candidates)]
-        while len(sizes) < MAX_RUNGS and sizes[-1] > 1:
-            sizes.append(math.ceil(sizes[-1] / reduction))
-        self.sizes = sizes
-        self.full = [with_parameters(base, candidate).epochs() for candidate in candidates]
-        self.base = base
-
-    def parameters(self, trial: Trial) -> dict[str, Any]:
-        """Everything that makes the trial: the candidate's parameters and its epochs on this rung."""
-        share = self.reduction ** (len(self.sizes) - trial["rung"])
-        return {**self.candidates[trial["candidate"]], "max_iter": math.ceil(self.full[trial["candidate"]] / share)}
+        return run.found(interrupted=True)
+    return run.found(interrupted=False)
 
 
 class _Run:
-    """The search itself: trials that are stored are not run again."""
+    """The search itself: rung r of n gives reduction^(r − n) of the epochs that a candidate would run in full."""
 
     def __init__(
-        self, rungs: _Rungs, store: _Store, folds: _Folds, data: RatingData, on_step: Callable[[Step], None] | None
-    ) -> None:
-        self.rungs, self.store, self.folds, self.data, self.on_step = rungs, store, folds, data, on_step
-        self.done, self.total = 0, sum(rungs.sizes) * folds.get_n_splits()
+        self, base: Any, candidates: list[Candidate], reduction: int, data: RatingData, folds: Splitter,
+        results: str | Path | None, on_step: Callable[[Step], None] | None,
+    ) -> None:  # fmt: skip
+        self.base, self.candidates, self.reduction = base, candidates, reduction
+        self.data, self.folds, self.on_step = data, folds, on_step
+        self.full = [base.clone(**candidate).epochs() for candidate in candidates]
+        self.sizes = [len(candidates)]
+        while len(self.sizes) < MAX_RUNGS and self.sizes[-1] > 1:
+            self.sizes.append(math.ceil(self.sizes[-1] / reduction))
+        self.store = _Store(results, self.identity())
+        self.done, self.total = 0, sum(self.sizes) * folds.get_n_splits()
+
+    def identity(self) -> str:
+        """Return a hash of all that the numbers of the search depend on."""
+        settings = {name: value for name, value in self.base.get_params().items() if name not in NO_MATTER}
+        digest = hashlib.sha256(repr((settings, self.candidates, self.reduction)).encode())
+        digest.update(pd.util.hash_pandas_object(self.data.pairs, index=False).to_numpy().tobytes())
+        for array in (self.data.values, *itertools.chain.from_iterable(self.folds.split(None))):
+            digest.update(np.ascontiguousarray(array).tobytes())
+        return digest.hexdigest()
 
     def all(self) -> None:
-        alive = list(range(len(self.rungs.candidates)))
-        for rung, size in enumerate(self.rungs.sizes, start=1):
+        """Run all rungs; trials that are stored are not run again."""
+        alive = list(range(len(self.candidates)))
+        for rung, size in enumerate(self.sizes, start=1):
             if rung > 1:
                 alive = sorted(sorted(alive, key=lambda c: (self.trial(c, rung - 1)["rmse"], c))[:size])
             for candidate in alive:
                 self.trial(candidate, rung)
         self.done = self.total
-        self.tell(len(self.rungs.sizes))
+        self.tell(len(self.sizes))
+
+    def parameters(self, candidate: int, rung: int) -> dict[str, Any]:
+        """Return what makes a trial: the candidate's parameters, and its epochs on this rung."""
+        share = self.reduction ** (len(self.sizes) - rung)
+        return {**self.candidates[candidate], "max_iter": math.ceil(self.full[candidate] / share)}
 
     def trial(self, candidate: int, rung: int) -> Trial:
-        stored = self.store.find(candidate, rung)
-        if stored is not None:
-            return stored
+        """Return a trial, from the store or by running it."""
+        if (candidate, rung) in self.store.trials:
+            return self.store.trials[candidate, rung]
         self.done = len(self.store.trials) * self.folds.get_n_splits()
-        trial: Trial = {"candidate": candidate, "rung": rung}
-        model = with_parameters(self.rungs.base, self.rungs.parameters(trial))
+        model = self.base.clone(**self.parameters(candidate, rung))
 
         def on_fold(fold: int) -> None:
             self.tell(rung)
@@ -232,42 +235,30 @@ class _Run:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # a step that diverges shows in the error
             scores = cross_validate(model, self.data.pairs, self.data.values, cv=self.folds, on_fold=on_fold)
-        trial["rmse"] = float(scores["rmse"].mean())
-        trial["standard_error"] = float(scores["rmse"].std() / len(scores) ** 0.5)
-        trial["seconds"] = float(scores["fit_seconds"].sum())
-        self.store.add(trial)
-        return trial
+        rmse, seconds = scores["rmse"], float(scores["fit_seconds"].sum())
+        measured = {
+            "rmse": float(rmse.mean()),
+            "standard_error": float(rmse.std() / len(rmse) ** 0.5),
+            "seconds": seconds,
+        }
+        return self.store.add({"candidate": candidate, "rung": rung, **measured})
 
     def tell(self, rung: int) -> None:
         if self.on_step is not None:
-            best = min((trial["rmse"] for trial in self.store.trials), default=math.nan)
-            self.on_step(Step(self.done, self.total, rung, len(self.rungs.sizes), best))
+            best = min((trial["rmse"] for trial in self.store.trials.values()), default=math.nan)
+            self.on_step(Step(self.done, self.total, rung, len(self.sizes), best))
+
+    def found(self, *, interrupted: bool) -> Search:
+        """Return what the trials say, in order of rungs."""
+        trials = sorted(self.store.trials.values(), key=lambda trial: (trial["rung"], trial["candidate"]))
+        rows = [{"candidate": c, "rung": r, **self.parameters(c, r), **t} for t in trials for c, r in [_place(t)]]
+        winner = min(trials, key=lambda trial: (trial["rmse"], trial["rung"], trial["candidate"]))
+        best = self.parameters(*_place(winner))
+        return Search(pd.DataFrame(rows), best, winner["rmse"], self.base.clone(**best), interrupted)
 
 
-class _Folds:
-    """The inner folds, drawn once: every candidate is judged on the same."""
-
-    def __init__(self, data: RatingData, cv: Any) -> None:
-        self.splits = list(check_cv(cv).split(data.table))
-
-    def split(self, X: Any, y: Any = None, groups: Any = None) -> Iterator[Split]:
-        return iter(self.splits)
-
-    def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:
-        return len(self.splits)
-
-
-# --- what makes it resumable ----------------------------------------------------------------------------------------
-
-
-def _identity(base: NMF, candidates: list[Candidate], folds: _Folds, data: RatingData, reduction: int) -> str:
-    """Return a hash of all that the numbers of a search depend on."""
-    settings = {name: value for name, value in base.get_params().items() if name not in ("callbacks", "verbose")}
-    digest = hashlib.sha256(repr((settings, candidates, reduction)).encode())
-    digest.update(pd.util.hash_pandas_object(data.pairs, index=False).to_numpy().tobytes())
-    for array in (data.values, *itertools.chain.from_iterable(folds.splits)):
-        digest.update(np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()
+def _place(trial: Trial) -> tuple[int, int]:
+    return trial["candidate"], trial["rung"]
 
 
 class _Store:
@@ -275,9 +266,9 @@ class _Store:
 
     def __init__(self, path: str | Path | None, identity: str) -> None:
         self.path, self.identity = None if path is None else Path(path), identity
-        self.trials: list[Trial] = []
+        self.trials: dict[tuple[int, int], Trial] = {}
         if self.path is not None and self.path.exists():
-            self.trials = self._read(self.path)
+            self.trials = {_place(trial): trial for trial in self._read(self.path)}
 
     def _read(self, path: Path) -> list[Trial]:
         try:
@@ -295,13 +286,97 @@ class _Store:
         trials: list[Trial] = content["trials"]
         return trials
 
-    def find(self, candidate: int, rung: int) -> Trial | None:
-        return next((t for t in self.trials if (t["candidate"], t["rung"]) == (candidate, rung)), None)
-
-    def add(self, trial: Trial) -> None:
-        self.trials.append(trial)
+    def add(self, trial: Trial) -> Trial:
+        self.trials[_place(trial)] = trial
         if self.path is not None:
-            header = {"format": FORMAT, "format_version": FORMAT_VERSION, "search": self.identity}
-            partial = self.path.with_name(f".{self.path.name}.partial")
-            partial.write_text(json.dumps({**header, "trials": self.trials}, indent=1) + "\n", encoding="utf-8")
-            partial.replace(self.path)
+            content = {"format": FORMAT, "format_version": FORMAT_VERSION, "search": self.identity}
+            text = json.dumps({**content, "trials": [*self.trials.values()]}, indent=1) + "\n"
+            with replacing(self.path) as file:
+                file.write(text.encode())
+        return trial
+
+
+# --- candidates -----------------------------------------------------------------------------------------------------
+
+
+def make_candidates(
+    model: Any, space: Mapping[str, Any], n_candidates: int | None, random_state: int
+) -> list[Candidate]:
+    """Return the candidates of a search, each checked; a loss that the solver cannot minimise is left out.
+
+    Parameters
+    ----------
+    model : NMF
+        What is not searched.
+    space : mapping
+        Name of a parameter of `NMF` to a list of choices or a range (low, high), drawn log-uniformly: whole numbers if
+        both bounds are, else to three digits.
+    n_candidates : int or None
+        Number of random candidates, None for all combinations.
+    random_state : int
+        Seed of the draws.
+
+    Raises
+    ------
+    InputError
+        If the space names no parameter of `NMF`, is empty, or a value cannot be used.
+    """
+    if n_candidates is not None:
+        check_number("n_candidates", n_candidates, minimum=1, integer=True)
+    _check_space(model, space)
+    found: list[Candidate] = []
+    misses = 0
+    for candidate in _grid(space) if n_candidates is None else _draws(space, random_state):
+        new = candidate not in found and _possible(model, candidate)
+        misses = 0 if new else misses + 1
+        if new:
+            model.clone(**candidate).epochs()  # refuses what cannot be fitted, before anything is
+            found.append(candidate)
+        if len(found) == n_candidates or (n_candidates is not None and misses == PATIENCE):
+            break
+    if not found:
+        raise InputError("no candidate is possible: none of the solvers can minimise any of the losses")
+    return found
+
+
+def _check_space(model: Any, space: Mapping[str, Any]) -> None:
+    for name, values in space.items():
+        check_choice("parameter to search", name, model.get_params())
+        if not isinstance(values, (list, tuple)) or not values:
+            raise InputError(f"space[{name!r}] must be a list of choices or a range (low, high), got {values!r}")
+        if isinstance(values, tuple):
+            for value in values:
+                check_number(f"space[{name!r}]", value, minimum=0, exclusive=True)
+            if len(values) != 2 or values[0] >= values[1]:
+                raise InputError(f"space[{name!r}] must be a range (low, high) with low < high, got {values!r}")
+
+
+def _grid(space: Mapping[str, Any]) -> Iterator[Candidate]:
+    for name, values in space.items():
+        if isinstance(values, tuple):
+            raise InputError(f"space[{name!r}]={values!r} is a range; a grid (n_candidates=None) needs a list")
+    return (dict(zip(space, values, strict=True)) for values in itertools.product(*space.values()))
+
+
+def _draws(space: Mapping[str, Any], random_state: int) -> Iterator[Candidate]:
+    for number in itertools.count():
+        rng = generator(random_state, SEARCH, number)  # a function of the number: more candidates keep the first ones
+        yield {name: _draw(values, rng.random()) for name, values in space.items()}
+
+
+def _draw(values: Any, uniform: float) -> Any:
+    """Return the choice, or the point of a logarithmic range, at a uniform number in [0, 1)."""
+    if isinstance(values, list):
+        return values[int(uniform * len(values))]
+    low, high = values
+    if isinstance(low, int) and isinstance(high, int):
+        return math.floor(low * ((high + 1) / low) ** uniform)
+    return float(f"{low * (high / low) ** uniform:.3g}")
+
+
+def _possible(model: Any, candidate: Candidate) -> bool:
+    solver, loss = candidate.get("solver", model.solver), candidate.get("loss", model.loss)
+    if isinstance(solver, str):
+        check_choice("solver", solver, SOLVERS)
+        solver = SOLVERS[solver]
+    return bool(solver.losses[0] <= loss <= solver.losses[1])

@@ -13,7 +13,7 @@ history, and the hash of the data. How that becomes bytes is the business of `nm
 
 from __future__ import annotations
 
-from dataclasses import asdict, is_dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -138,8 +138,10 @@ def storable_params(params: dict[str, Any]) -> dict[str, Any]:
     kept = {name: value for name, value in params.items() if name != "callbacks"}
     if not isinstance(kept["init"], str):
         kept["init"] = "scaled"  # the caller's arrays; training is over
-    if is_dataclass(kept["solver"]) and not isinstance(kept["solver"], type):
-        kept["solver"] = {"name": kept["solver"].name, **asdict(kept["solver"])}  # type: ignore[attr-defined]
+    if type(kept["solver"]) in SOLVERS.values():
+        kept["solver"] = {"name": kept["solver"].name, **asdict(kept["solver"])}
+    elif not isinstance(kept["solver"], str):
+        kept["solver"] = kept["solver"].name  # somebody's own: enough to tell, not to fit again
     if isinstance(kept["random_state"], np.random.Generator):
         kept["random_state"] = None
     return kept

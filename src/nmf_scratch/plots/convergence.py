@@ -14,7 +14,7 @@ from nmf_scratch.plots.labels import label_ends
 from nmf_scratch.plots.style import BLUE, GREY, ORANGE, describe, log_axis, new_figure, style
 
 if TYPE_CHECKING:
-    from nmf_scratch.training import TrainingHistory
+    from nmf_scratch.history import TrainingHistory
 
 
 def plot_convergence(

@@ -58,6 +58,7 @@ class AdaGrad(Stochastic):
     name: ClassVar[str] = "adagrad"
     parallel: ClassVar[bool] = False
     defaults: ClassVar[Defaults] = Defaults(alpha=0.2, alpha_bias=16.0, max_iter=30)
+    memory: ClassVar[tuple[str, ...]] = (*Stochastic.memory, "sums_W", "sums_H", "bias_sums_W", "bias_sums_H")
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -61,6 +61,15 @@ class Adam(Stochastic):
     name: ClassVar[str] = "adam"
     parallel: ClassVar[bool] = False
     defaults: ClassVar[Defaults] = Defaults(alpha=0.17, alpha_bias=16.0, max_iter=30)
+    memory: ClassVar[tuple[str, ...]] = (
+        *Stochastic.memory,
+        "latent_moments_W",
+        "latent_moments_H",
+        "bias_moments_W",
+        "bias_moments_H",
+        "powers_W",
+        "powers_H",
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()

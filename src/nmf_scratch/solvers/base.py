@@ -5,15 +5,15 @@ the problem and its optimality measure once, in `objective`. All that changes du
 dict of arrays and numbers that `start` returns and `epoch` updates in place: one solver object can serve many folds at
 once, and saving the state is saving the run.
 
-What a checkpoint saves of it (`nmf_scratch.checkpoint`) are W, H, all numbers, and the entries that epochs have set:
-``state[name] = ...``. Other arrays of `start` are either left alone or scratch, written by each epoch before it reads
-them; a memory that lasts is set anew, the first time at the latest. A test resumes every solver after every epoch.
+What a checkpoint saves of it (`nmf_scratch.checkpoint`) are W, H and the entries that the solver names in `memory`:
+all that epochs change and read again. What `start` computes from the data is computed again. A test resumes every
+solver after every epoch.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,13 +70,15 @@ class Solver(Protocol):
     monotone : bool
         Whether each epoch is guaranteed not to increase the objective.
     stochastic : bool
-        Whether the updates follow a random order (then a step size exists, and `state["step_scale"]` scales it).
+        Whether the updates follow a random order (then it should follow `Rewinds` too).
     parallel : bool
         Whether an epoch uses several threads (its result never depends on how many).
     losses : tuple of float
         Smallest and largest β of the β-divergences it can minimise; (2, 2) is squared error only.
     defaults : Defaults
         What "auto" stands for.
+    memory : tuple of str
+        Entries of the state that one epoch leaves for the next, besides W and H: numbers, arrays, tuples of arrays.
     """
 
     name: ClassVar[str]
@@ -85,6 +87,7 @@ class Solver(Protocol):
     parallel: ClassVar[bool]
     losses: ClassVar[tuple[float, float]]
     defaults: ClassVar[Defaults]
+    memory: ClassVar[tuple[str, ...]]
 
     def start(self, train: Ratings, factors: Factors, objective: Objective, *, key: int, max_iter: int) -> State:
         """Prepare the state of a run that will update `factors` in place."""
@@ -93,6 +96,21 @@ class Solver(Protocol):
     def epoch(self, state: State) -> None:
         """Make one pass over the observed ratings."""
         ...
+
+
+@runtime_checkable
+class Rewinds(Protocol):
+    """A solver with a step size: where it diverges, it is mended by going back with half of it."""
+
+    def rewind(self, state: State, epoch: int) -> None:
+        """Go on with half the step after an earlier epoch, whose W and H are back."""
+        ...
+
+
+def missing_of(solver: Any) -> list[str]:
+    """Return what an object lacks to follow `Solver`."""
+    owed = ("name", "monotone", "stochastic", "parallel", "losses", "defaults", "memory", "start", "epoch")
+    return [name for name in owed if not hasattr(solver, name)]
 
 
 def row_state(train: Ratings, factors: Factors, objective: Objective) -> State:

@@ -71,6 +71,7 @@ class CyclicCoordinateDescent:
     parallel: ClassVar[bool] = True
     losses: ClassVar[tuple[float, float]] = (2.0, 2.0)
     defaults: ClassVar[Defaults] = Defaults(alpha=0.28, alpha_bias=16.0, max_iter=5)
+    memory: ClassVar[tuple[str, ...]] = ()
 
     def __post_init__(self) -> None:
         check_number("inner_sweeps", self.inner_sweeps, minimum=1, integer=True)

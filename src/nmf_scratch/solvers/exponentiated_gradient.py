@@ -60,6 +60,7 @@ class ExponentiatedGradient(Stochastic):
     name: ClassVar[str] = "eg"
     parallel: ClassVar[bool] = False
     defaults: ClassVar[Defaults] = Defaults(alpha=0.24, alpha_bias=16.0, max_iter=60)
+    memory: ClassVar[tuple[str, ...]] = (*Stochastic.memory, "sizes_W", "sizes_H", "bias_size_W", "bias_size_H")
 
     def start(self, train: Ratings, factors: Factors, objective: Objective, *, key: int, max_iter: int) -> State:
         """Prepare as all do, and measure how large a typical entry is."""

@@ -21,6 +21,7 @@ Computation 31(2), 2019, algorithm 2; here per epoch instead of per half-step, s
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import ClassVar
 
 import numpy as np
 
@@ -37,6 +38,7 @@ class Extrapolating:
     """What solvers share whose epoch may be extrapolated: `extrapolate` says whether."""
 
     extrapolate: bool
+    memory: ClassVar[tuple[str, ...]] = ("before", "objective", "momentum", "momentum_cap")
 
     def _epoch(self, state: State) -> None:
         """Run one plain epoch."""

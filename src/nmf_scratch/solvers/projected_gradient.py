@@ -81,6 +81,7 @@ class ProjectedGradient:
     parallel: ClassVar[bool] = True
     losses: ClassVar[tuple[float, float]] = (2.0, 2.0)
     defaults: ClassVar[Defaults] = Defaults(alpha=0.28, alpha_bias=16.0, max_iter=30)
+    memory: ClassVar[tuple[str, ...]] = ()
 
     def __post_init__(self) -> None:
         check_number("inner_steps", self.inner_steps, minimum=1, integer=True)

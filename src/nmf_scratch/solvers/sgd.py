@@ -59,6 +59,7 @@ class SGD(Stochastic):
     name: ClassVar[str] = "sgd"
     parallel: ClassVar[bool] = False
     defaults: ClassVar[Defaults] = Defaults(alpha=0.24, alpha_bias=16.0, max_iter=60)
+    memory: ClassVar[tuple[str, ...]] = (*Stochastic.memory, "before_W", "before_H")
 
     def __post_init__(self) -> None:
         super().__post_init__()

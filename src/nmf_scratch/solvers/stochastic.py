@@ -69,6 +69,7 @@ class Stochastic:
     monotone: ClassVar[bool] = False
     stochastic: ClassVar[bool] = True
     losses: ClassVar[tuple[float, float]] = (2.0, 2.0)
+    memory: ClassVar[tuple[str, ...]] = ("epoch", "next_epoch", "step_scale", "bold", "squares")
 
     def __post_init__(self) -> None:
         check_number("step", self.step, minimum=0.0, exclusive=True)
@@ -115,6 +116,11 @@ class Stochastic:
     def sweep(self, state: State, step: Any) -> float:
         """Visit every rating, update both sides of the layout, and return the sum of the squared residuals."""
         raise NotImplementedError
+
+    def rewind(self, state: State, epoch: int) -> None:
+        """Go on after an earlier epoch with half the step."""
+        state["epoch"] = epoch
+        state["step_scale"] /= 2
 
     def forget(self, state: State) -> None:
         """Start the memory of the solver afresh: at first, and after training went back."""

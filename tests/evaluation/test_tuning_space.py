@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nmf_scratch import NMF, InputError
-from nmf_scratch.evaluation.candidates import SPACE, make_candidates
+from nmf_scratch.evaluation.tuning import SPACE, make_candidates
 from nmf_scratch.solvers import SGD, SOLVERS
 
 
