@@ -55,6 +55,7 @@ MAY_IMPORT = {
     "scipy": "data.* solvers.* problem.initialisers problem.objective fitted.*",
     "sklearn": "_estimator",
     "pooch": "readers.catalogue",
+    "safetensors": "_archive",
     "pyarrow": "readers.binary fitted.export",
     "typer": "cli.* cli",
     "rich": "_progress readers.progress cli.* cli",

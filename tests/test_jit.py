@@ -82,7 +82,7 @@ def test_a_command_that_compiles_says_so_once_and_trains_the_bits_of_one_that_fi
     new, cached = (run(command, *train, folder, NUMBA_CACHE_DIR=str(tmp_path)).stderr for folder in runs)
     assert new.count("compiling kernels") == 1
     assert "compiling" not in cached
-    first, second = (NMF.load(folder / "latest" / "model.npz") for folder in runs)
+    first, second = (NMF.load(folder / "latest" / "model.safetensors") for folder in runs)
     np.testing.assert_array_equal(first.W_, second.W_)
     np.testing.assert_array_equal(first.H_, second.H_)
 

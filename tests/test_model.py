@@ -398,6 +398,6 @@ def test_encode_gives_codes_in_the_order_of_the_sorted_ids():
 def test_a_loaded_model_finds_columns_by_the_names_of_training(tmp_path):
     table = pd.DataFrame({"reader": [1, 1, 2, 3], "book": [7, 8, 7, 8]})
     model = NMF(2, solver="cd", random_state=0).fit(table, [5.0, 3.0, 4.0, 2.0])
-    model.save(tmp_path / "model.npz")
+    model.save(tmp_path / "model.safetensors")
     swapped = table[["book", "reader"]]
-    np.testing.assert_array_equal(NMF.load(tmp_path / "model.npz").predict(swapped), model.predict(table))
+    np.testing.assert_array_equal(NMF.load(tmp_path / "model.safetensors").predict(swapped), model.predict(table))

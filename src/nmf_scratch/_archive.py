@@ -1,21 +1,23 @@
-"""Files of arrays: one uncompressed .npz with a JSON header; checked to the last byte, no pickle on either path.
+"""Files of arrays: a JSON header and NumPy's numbers in one safetensors file, checked, mappable, and no program.
 
-A pickle runs code when it is opened, so a model file from somebody else would be a program. This format holds numbers
-and text only:
+A pickle runs code when it is opened, so a model file from somebody else would be a program. A safetensors file holds
+numbers only, its parser is made for files that nobody vouches for, and other languages read it:
 
-    header    UTF-8 JSON as bytes: format, format_version, the SHA-256 of each array, and what the caller passed
-    <name>    one NumPy array each, without Python objects
-    comment   of the zip archive, the last bytes of the file: SHA-256 of the *frame*
+    8 bytes      length of what follows
+    JSON         type, shape and place of each array; `__metadata__`, a mapping of text to text
+    numbers      one array after the other
 
-The frame is every byte that is not the content of an array: the header, names, types, shapes, padding, the directory.
-So one hash vouches for the header, the header for the arrays, and a changed byte anywhere in the file is noticed. A
-hash is no signature: it tells a damaged file from a good one, not a friend from a stranger, and needs not: whatever a
-file says, reading it runs no code.
+Writing takes the ten lines of `_write`: the library orders metadata differently each time, and saves wrong values of
+arrays that are not contiguous. Reading is the library's. What it does not do is kept in the text under `KEY`, JSON
+again:
 
-Members are stored uncompressed, and padded so that arrays begin at multiples of 64 bytes (zip allows it: the `extra`
-field, as Android's zipalign uses it). So large arrays can be mapped into memory where they lie instead of being read.
-NumPy's `mmap_mode` does not do that for .npz. A mapped array is not hashed, which would read it; the frame is, and all
-other arrays are.
+    content      format, format_version, what the caller passed, the SHA-256 of each array, and the NumPy type of those
+                 that safetensors has none for (text, dates), which are kept as their bytes
+    seal         SHA-256 of the content and of the places of the arrays
+
+So the seal vouches for the header, the header for the arrays. A hash is no signature: it tells a damaged file from a
+good one, not a friend from a stranger. Large arrays can be mapped into memory where they lie; a mapped array is not
+hashed, which would read it, the header and all other arrays are.
 
 A file is written beside its target and moved into place in one step: a crash or Ctrl-C leaves the old one as it was.
 """
@@ -23,37 +25,37 @@ A file is written beside its target and moved into place in one step: a crash or
 from __future__ import annotations
 
 import hashlib
-import io
 import json
-import math
 import os
-import struct
-import tempfile
-import zipfile
+import secrets
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from safetensors import safe_open
 
 from nmf_scratch._check import InputError
 
-FORMAT, FORMAT_VERSION = "nmf-scratch", 2
+FORMAT, FORMAT_VERSION, KEY = "nmf-scratch", 1, "nmf-scratch"
 
 Arrays = dict[str, NDArray[Any]]
 
 ALIGNMENT = 64
-"""Arrays begin at a multiple of so many bytes: a cache line, and what the widest SIMD registers ask for."""
+"""The numbers begin at a multiple of so many bytes, the widest ones first: all can be used where they lie."""
 
-HEX_DIGITS = 64
-"""Length of a SHA-256 in hexadecimal."""
+NATIVE = {
+    "b1": "BOOL", "i1": "I8", "i2": "I16", "i4": "I32", "i8": "I64", "u1": "U8", "u2": "U16", "u4": "U32", "u8": "U64",
+    "f2": "F16", "f4": "F32", "f8": "F64",
+}  # fmt: skip
+"""Types of NumPy, without their byte order, that safetensors has."""
 
-PLAIN_KINDS = "biufUSmM"
-"""Kinds of arrays that files hold: numbers, text, bytes, dates. Above all no objects."""
+NUMPY = {name: np.dtype(dtype) for dtype, name in NATIVE.items()}
 
-_LOCAL_HEADER, _ZIP64_FIELD, _FIELD_HEAD, _PADDING_ID = 30, 20, 4, 0xD935
+AS_BYTES = "USmMf"
+"""Kinds of other arrays, whose bytes are kept: text, bytes, dates, wide floats. Above all no objects."""
 
 
 def save_arrays(
@@ -72,41 +74,49 @@ def save_arrays(
     kind : str
         What the file is: `load_arrays` refuses another kind.
     """
-    plain = {name: np.asarray(array, order="C") for name, array in arrays.items()}
-    full = {
+    plain, types = {}, {}
+    for name, array in arrays.items():
+        array = np.asarray(array, dtype=array.dtype.newbyteorder("="), order="C")
+        if array.dtype.str[1:] not in NATIVE:
+            if array.dtype.kind not in AS_BYTES:
+                raise InputError(f"{name} of type {array.dtype} cannot be saved: convert it to numbers or text")
+            types[name] = array.dtype.str, array.shape
+            array = np.frombuffer(_bytes_of(array), np.uint8)
+        plain[name] = array
+    content = {
         "format": f"{FORMAT} {kind}",
         "format_version": FORMAT_VERSION,
         **header,
-        "arrays": {name: digest(array) for name, array in plain.items()},
+        "arrays": {name: _sha256(array) for name, array in plain.items()},
+        "types": types,
     }
-    text = np.frombuffer(as_json(full)[1].encode(), dtype=np.uint8)
     with replacing(path) as file:
-        _write_members(file, {"header": text, **plain})
-        file.flush()
-        whole = _map(file)
-        seal = _frame_digest(whole, _members(file, whole)).encode()
-        del whole
-        file.seek(-HEX_DIGITS, os.SEEK_END)
-        file.write(seal)
+        _write(file, plain, as_json(content)[0])
+
+
+def _write(file: IO[bytes], arrays: Arrays, content: dict[str, Any]) -> None:
+    order = sorted(arrays, key=lambda name: (-arrays[name].itemsize, name))
+    places, end = {}, 0
+    for name in order:
+        start, end = end, end + arrays[name].nbytes
+        dtype = NATIVE[arrays[name].dtype.str[1:]]
+        places[name] = {"dtype": dtype, "shape": list(arrays[name].shape), "data_offsets": [start, end]}
+    text = json.dumps({"content": content, "seal": _seal(content, places)})
+    head = json.dumps({"__metadata__": {KEY: text}, **places}).encode()
+    head += b" " * (-(len(head) + 8) % ALIGNMENT)
+    file.write(len(head).to_bytes(8, "little") + head)
+    for name in order:
+        file.write(_bytes_of(arrays[name]))
+
+
+def _seal(content: dict[str, Any], places: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps([content, places], sort_keys=True).encode()).hexdigest()
 
 
 def as_json(content: Any) -> tuple[Any, str]:
     """Return content as JSON gives it back, tuples as lists and NumPy's numbers as Python's, and the text."""
     text = json.dumps(content, default=lambda number: number.item())
     return json.loads(text), text
-
-
-def _write_members(file: IO[bytes], arrays: Arrays) -> None:
-    """Write the archive, with room for a hash in its comment."""
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
-        for name, array in arrays.items():
-            member = zipfile.ZipInfo(f"{name}.npy")  # dated 1980: the same content gives the same bytes
-            begin = file.tell() + _LOCAL_HEADER + len(member.filename) + _ZIP64_FIELD + _FIELD_HEAD
-            padding = -begin % ALIGNMENT  # NumPy rounds its own header up to a multiple of 64
-            member.extra = struct.pack("<HH", _PADDING_ID, padding) + bytes(padding)
-            with archive.open(member, "w", force_zip64=True) as stream:
-                np.lib.format.write_array(stream, array, version=(1, 0), allow_pickle=False)
-        archive.comment = b"-" * HEX_DIGITS
 
 
 @contextmanager
@@ -126,16 +136,15 @@ def replacing(path: str | Path) -> Iterator[IO[bytes]]:
     path = Path(path)
     if not path.parent.is_dir():
         raise InputError(f"cannot save to {str(path)!r}: there is no folder {str(path.parent)!r}")
-    handle = tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", suffix=".partial", delete=False)  # noqa: SIM115
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
     try:
-        with handle as file:
+        with partial.open("xb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        Path(handle.name).chmod(0o666 & ~_umask())
-        Path(handle.name).replace(path)
+        partial.replace(path)
     except BaseException:
-        Path(handle.name).unlink(missing_ok=True)
+        partial.unlink(missing_ok=True)
         raise
     _sync_folder(path.parent)
 
@@ -150,12 +159,6 @@ def _sync_folder(folder: Path) -> None:
             os.close(descriptor)
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
 def load_arrays(
     path: str | Path, *, kind: str = "model", mapped: Collection[str] = ()
 ) -> tuple[Arrays, dict[str, Any]]:
@@ -168,7 +171,7 @@ def load_arrays(
         As it was saved.
     mapped : collection of str
         Arrays to map into memory, read-only, instead of reading them. Their names, types, shapes and places are
-        verified, their content is not. (Files of version 1 are read as a whole.)
+        verified, their content is not.
 
     Returns
     -------
@@ -184,108 +187,62 @@ def load_arrays(
     if not path.is_file():
         remedy = "train one first (nmf-scratch train)" if kind == "model" else "check its name"
         raise InputError(f"there is no {kind} file {str(path)!r}: {remedy}")
-    with path.open("rb") as file:  # once only: a training run may replace it at any time
-        try:
-            header = _read_header(file)
-            _check_kind(path, header, kind)
-            return (_load_version_1(file) if header["format_version"] == 1 else _load(file, header, mapped)), header
-        except InputError:
-            raise
-        except Exception as error:  # what a damaged file can raise in zipfile, NumPy and json is beyond foreseeing
-            raise InputError(f"{str(path)!r} is not a {kind} file of {FORMAT}, or is damaged ({error})") from None
+    try:
+        return _load(path, kind, mapped)
+    except InputError:
+        raise
+    except Exception as error:  # what a damaged file can raise in three parsers is beyond foreseeing
+        raise InputError(f"{str(path)!r} is not a {kind} file of {FORMAT}, or is damaged ({error})") from None
 
 
-def _read_header(file: IO[bytes]) -> dict[str, Any]:
-    with zipfile.ZipFile(file) as archive:
-        header = json.loads(_read_member(archive, "header.npy").tobytes())
-    return header if isinstance(header, dict) else {}
+def _load(path: Path, kind: str, mapped: Collection[str]) -> tuple[Arrays, dict[str, Any]]:
+    with path.open("rb") as file, safe_open(path, framework="numpy") as tensors:  # which refuses an unsound file
+        length = int.from_bytes(file.read(8), "little")
+        places = json.loads(file.read(length))
+        metadata = places.pop("__metadata__", {})
+        if metadata != tensors.metadata():  # a training run has just replaced the file
+            return _load(path, kind, mapped)
+        sealed = json.loads(metadata.get(KEY, "{}"))
+        content = sealed.get("content", {})
+        _check_kind(path, content, kind)
+        if sealed["seal"] != _seal(content, places) or content["arrays"].keys() != places.keys():
+            raise ValueError("the checksum of its header does not match")
+        arrays, numbers = {}, np.memmap(file, np.uint8, "r")[8 + length :]
+        for name, place in places.items():
+            if name in mapped:
+                own = numbers[slice(*place["data_offsets"])]
+                arrays[name] = own.view(NUMPY[place["dtype"]]).reshape(place["shape"])
+            else:
+                arrays[name] = tensors.get_tensor(name)
+                if _sha256(arrays[name]) != content["arrays"][name]:
+                    raise ValueError(f"the checksum of {name} does not match")
+    return {name: _typed(array, content["types"].get(name)) for name, array in arrays.items()}, content
 
 
-def _read_member(archive: zipfile.ZipFile, name: str) -> NDArray[Any]:
-    with archive.open(name) as member:
-        return np.lib.format.read_array(member, allow_pickle=False)
+def _typed(array: NDArray[Any], kept: Any) -> NDArray[Any]:
+    """Give an array that was kept as its bytes its type back."""
+    if kept is None:
+        return np.asarray(array)
+    dtype = np.dtype(kept[0])
+    if dtype.kind not in AS_BYTES:
+        raise ValueError(f"{dtype} is no type of plain numbers or text")
+    typed: NDArray[Any] = np.asarray(array).view(dtype).reshape(kept[1])
+    return typed
 
 
-def _check_kind(path: Path, header: dict[str, Any], kind: str) -> None:
-    found = str(header.get("format"))
+def _check_kind(path: Path, content: dict[str, Any], kind: str) -> None:
+    found = str(content.get("format"))
     if found != f"{FORMAT} {kind}":
         what = f": it is a {found.removeprefix(FORMAT + ' ')}" if found.startswith(FORMAT) else ""
         raise InputError(f"{str(path)!r} is not a {kind} file of {FORMAT}{what}")
-    if header["format_version"] > FORMAT_VERSION:
+    if content["format_version"] > FORMAT_VERSION:
         raise InputError(
-            f"{str(path)!r} has format version {header['format_version']}, this package reads up to "
+            f"{str(path)!r} has format version {content['format_version']}, this package reads up to "
             f"{FORMAT_VERSION}: upgrade {FORMAT}"
         )
 
 
-class _Member(NamedTuple):
-    """Where the content of an array lies in the file, and what it is."""
-
-    start: int
-    stop: int
-    dtype: np.dtype[Any]
-    shape: tuple[int, ...]
-
-
-def _map(file: IO[bytes]) -> NDArray[np.uint8]:
-    return np.memmap(file, dtype=np.uint8, mode="r")
-
-
-def _load(file: IO[bytes], header: dict[str, Any], mapped: Collection[str]) -> Arrays:
-    whole = _map(file)
-    members = _members(file, whole)
-    if whole[-HEX_DIGITS:].tobytes() != _frame_digest(whole, members).encode():
-        raise ValueError("its checksum does not match")
-    if members.keys() != header["arrays"].keys():
-        raise ValueError("arrays are missing, or there are others")
-    arrays = {}
-    for name, (start, stop, dtype, shape) in members.items():
-        is_mapped = name in mapped
-        file.seek(start)
-        content = whole[start:stop] if is_mapped else np.fromfile(file, np.uint8, stop - start)
-        if not is_mapped and digest(content) != header["arrays"][name]:
-            raise ValueError(f"the checksum of {name} does not match")
-        arrays[name] = np.asarray(content).view(dtype).reshape(shape)
-    return arrays
-
-
-def _members(file: IO[bytes], whole: NDArray[np.uint8]) -> dict[str, _Member]:
-    """Find all arrays but the header in the archive."""
-    with zipfile.ZipFile(file) as archive:
-        found = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
-    return {name: _member(whole, info) for name, info in found.items() if name != "header"}
-
-
-def _member(whole: NDArray[np.uint8], info: zipfile.ZipInfo) -> _Member:
-    """Read where an array begins: after the local header of the zip member, and NumPy's own."""
-    lengths = struct.unpack_from("<HH", whole[info.header_offset :][:_LOCAL_HEADER].tobytes(), _LOCAL_HEADER - 4)
-    first = info.header_offset + _LOCAL_HEADER + sum(lengths)
-    stream = io.BytesIO(whole[first : first + 2**16].tobytes())
-    if np.lib.format.read_magic(stream) != (1, 0):
-        raise ValueError(f"{info.filename} has another format")
-    shape, fortran_order, dtype = np.lib.format.read_array_header_1_0(stream)
-    start, stop = first + stream.tell(), first + info.file_size
-    if dtype.kind not in PLAIN_KINDS or fortran_order or info.compress_type != zipfile.ZIP_STORED:
-        raise ValueError(f"{info.filename} is no plain array of {dtype}")
-    if math.prod(shape) * dtype.itemsize != stop - start or stop > len(whole):
-        raise ValueError(f"{info.filename} has another size than its shape {shape}")
-    return _Member(start, stop, dtype, shape)
-
-
-def _frame_digest(whole: NDArray[np.uint8], members: Mapping[str, _Member]) -> str:
-    """Return the SHA-256 of all bytes but the contents of the arrays and the hash itself."""
-    frame, position = hashlib.sha256(), 0
-    for start, stop, *_ in sorted(members.values(), key=lambda member: member[:2]):
-        if start < position:
-            raise ValueError("two arrays overlap")
-        frame.update(whole[position:start].data)
-        position = stop
-    frame.update(whole[position:-HEX_DIGITS].data)
-    return frame.hexdigest()
-
-
-def digest(array: NDArray[Any]) -> str:
-    """Return the SHA-256 of an array's bytes, as hexadecimal text."""
+def _sha256(array: NDArray[Any]) -> str:
     return hashlib.sha256(_bytes_of(array)).hexdigest()
 
 
@@ -301,16 +258,6 @@ def checksum(arrays: Mapping[str, NDArray[Any]]) -> str:
 
 def _bytes_of(array: NDArray[Any]) -> memoryview:
     return np.asarray(array, order="C").reshape(-1).view(np.uint8).data
-
-
-def _load_version_1(file: IO[bytes]) -> Arrays:
-    """Read the first format: one `checksum` over all arrays in the header, which nothing vouches for."""
-    with zipfile.ZipFile(file) as archive:
-        arrays = {name.removesuffix(".npy"): _read_member(archive, name) for name in archive.namelist()}
-    header = json.loads(arrays.pop("header").tobytes())
-    if header["checksum"] != checksum(arrays):
-        raise ValueError("its checksum does not match")
-    return arrays
 
 
 def storable(name: str, ids: NDArray[Any]) -> Arrays:

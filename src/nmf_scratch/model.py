@@ -501,7 +501,7 @@ class NMF(Estimator):
         return fold_in.fold_in_many(self.fitted_, X, y, n_threads=self.n_threads)
 
     def save(self, path: str | Path) -> None:
-        """Write the fitted model to one .npz file: factors, id maps, training ratings, titles, parameters, history.
+        """Write the model to one safetensors file: factors, id maps, training ratings, titles, parameters, history.
 
         Parameters
         ----------

@@ -30,7 +30,7 @@ def books(cli, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def model(books):
-    return NMF.load(books / "runs" / "latest" / "model.npz")
+    return NMF.load(books / "runs" / "latest" / "model.safetensors")
 
 
 def asked(cli, books, *words):

@@ -20,7 +20,7 @@ def test_the_latest_run_gets_its_tables(cli, runs):
     done = cli("export")
     assert (done.code, done.out) == (0, "")
     run = runs / "latest"
-    model = NMF.load(run / "model.npz")
+    model = NMF.load(run / "model.safetensors")
     users, items = (pd.read_csv(run / f"{name}_factors.csv") for name in ("user", "item"))
     assert users["user"].tolist() == model.user_ids_.tolist()
     assert list(items) == ["item", "title", "bias", "factor_0", "factor_1", "factor_2"]
@@ -42,7 +42,7 @@ def test_json_says_what_was_written_where(cli, runs, tmp_path):
 
 def test_a_run_is_named_by_its_folder_its_name_or_its_model(cli, runs, tmp_path):
     name = (runs / "latest").resolve().name
-    for number, run in enumerate([name, f"runs/{name}", runs / "latest", runs / "latest" / "model.npz"]):
+    for number, run in enumerate([name, f"runs/{name}", runs / "latest", runs / "latest" / "model.safetensors"]):
         assert cli("export", "--run", run, "-o", tmp_path / str(number)).code == 0
         assert (tmp_path / str(number) / "user_factors.csv").is_file()
 

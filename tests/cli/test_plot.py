@@ -19,7 +19,7 @@ def brightness(path):
 
 @pytest.fixture
 def model(demo_runs):
-    return demo_runs / "latest" / "model.npz"
+    return demo_runs / "latest" / "model.safetensors"
 
 
 def test_figures_go_where_they_are_wanted_and_their_text_is_told(cli, model, tmp_path):
@@ -32,7 +32,7 @@ def test_figures_go_where_they_are_wanted_and_their_text_is_told(cli, model, tmp
 
 
 def test_without_a_folder_they_lie_beside_the_model(cli, demo_runs, tmp_path):
-    model = shutil.copytree(demo_runs / "latest", tmp_path / "run") / "model.npz"
+    model = shutil.copytree(demo_runs / "latest", tmp_path / "run") / "model.safetensors"
     done = cli("plot", "convergence", "--model", model, "--format", "svg", "--json")
     (row, *_) = json.loads(done.out)["figures"]
     assert Path(row["file"]).parent == model.parent / "figures"
@@ -69,7 +69,9 @@ def test_factors_are_drawn_one_file_a_question(cli, model, tmp_path):
 
 def test_without_genres_the_rest_is_drawn(cli, shop, tmp_path):
     cli("train", "-d", shop, "-k", 2, "--folds", 2, "--max-iter", 2, "-o", tmp_path / "runs")
-    done = cli("plot", "factors", "--model", tmp_path / "runs" / "latest" / "model.npz", "-o", tmp_path, "--json")
+    done = cli(
+        "plot", "factors", "--model", tmp_path / "runs" / "latest" / "model.safetensors", "-o", tmp_path, "--json"
+    )
     assert [row["figure"] for row in json.loads(done.out)["figures"]][:2] == ["factor-titles", "factor-strengths"]
     assert "no genres are known" in done.err
 

@@ -43,10 +43,13 @@ class TestKnownUser:
         ]
 
     def test_it_says_which_model_it_is(self, cli, demo_runs):
-        assert cli("recommend", 3, "-o", demo_runs).err == f"model: {(demo_runs / 'latest').resolve() / 'model.npz'}\n"
+        assert (
+            cli("recommend", 3, "-o", demo_runs).err
+            == f"model: {(demo_runs / 'latest').resolve() / 'model.safetensors'}\n"
+        )
 
     def test_another_model_file_can_be_named(self, cli, demo_runs, shop_runs):
-        model = next(shop_runs.glob("shop-*")) / "model.npz"
+        model = next(shop_runs.glob("shop-*")) / "model.safetensors"
         done = cli("recommend", 105, "--model", model, "-o", demo_runs, "--json")
         assert json.loads(done.out)["recommendations"][0]["title"].startswith("Volume ")
 
@@ -97,9 +100,9 @@ class TestStranger:
     def test_a_row_without_ratings_is_a_stranger(self, cli, tmp_path):
         """Ratings built in Python may have such a row; its id is known, its tastes are not."""
         ratings = Ratings.from_arrays([0, 0, 2], [0, 1, 1], [4.0, 3.0, 5.0], n_users=3, n_items=2)
-        NMF(1, max_iter=1, random_state=0).fit(ratings).save(tmp_path / "model.npz")
+        NMF(1, max_iter=1, random_state=0).fit(ratings).save(tmp_path / "model.safetensors")
         for user, known in ((1, False), (2, True)):
-            content = json.loads(cli("recommend", user, "--model", tmp_path / "model.npz", "--json").out)
+            content = json.loads(cli("recommend", user, "--model", tmp_path / "model.safetensors", "--json").out)
             assert content["known"] is known
 
 
@@ -116,9 +119,9 @@ class TestMistakes:
         assert "there is no trained model under" in cli("recommend", 3, "-o", tmp_path).err
 
     def test_a_model_file_that_is_not_there(self, cli, tmp_path):
-        done = cli("recommend", 3, "--model", tmp_path / "none.npz")
+        done = cli("recommend", 3, "--model", tmp_path / "none.safetensors")
         assert done.code == 2
-        assert done.err.startswith(f"error: there is no model file '{tmp_path / 'none.npz'}'")
+        assert done.err.startswith(f"error: there is no model file '{tmp_path / 'none.safetensors'}'")
 
     def test_a_model_file_that_is_none(self, cli, shop):
         done = cli("recommend", 3, "--model", shop)

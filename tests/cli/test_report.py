@@ -31,7 +31,7 @@ class TestReport:
     def test_the_page_lies_beside_the_model_and_is_told(self, cli, run, figures, request):
         if figures == "sketched":
             request.getfixturevalue("sketched")
-        done = cli("report", "--model", run / "model.npz", "--json")
+        done = cli("report", "--model", run / "model.safetensors", "--json")
         assert done.code == 0
         told = json.loads(done.out)
         assert told["report"] == str(run / "report.html")
@@ -46,19 +46,19 @@ class TestReport:
         content = json.loads((run / "run.json").read_text())
         content["options"]["dataset"] = "gone.csv"
         (run / "run.json").write_text(json.dumps(content))
-        done = cli("report", "--model", run / "model.npz")
+        done = cli("report", "--model", run / "model.safetensors")
         assert done.code == 0
         assert "goes by the ratings in the model file" in done.err
         assert f"saved to {run / 'report.html'}" in done.err
 
     def test_other_data_is_refused(self, cli, run, shop):
-        done = cli("report", "--model", run / "model.npz", "-d", shop)
+        done = cli("report", "--model", run / "model.safetensors", "-d", shop)
         assert done.code == 2
         assert "is not what the model was trained on" in done.err
 
     def test_places_that_cannot_be_written_are_named(self, cli, run, tmp_path):
         for place, words in ((tmp_path, "is a folder"), (tmp_path / "none" / "x.html", "there is no folder")):
-            done = cli("report", "--model", run / "model.npz", "-o", place)
+            done = cli("report", "--model", run / "model.safetensors", "-o", place)
             assert done.code == 2
             assert words in done.err
 
@@ -69,13 +69,13 @@ class TestReport:
         (run / "report.html").write_text("old")
         before = sorted(run.iterdir())
         monkeypatch.setattr(report, "make_page", interrupted)
-        assert cli("report", "--model", run / "model.npz").code == 130
+        assert cli("report", "--model", run / "model.safetensors").code == 130
         assert sorted(run.iterdir()) == before
         assert (run / "report.html").read_text() == "old"
 
     def test_a_model_outside_a_run_is_enough(self, cli, demo_runs, tmp_path, sketched):
-        NMF.load(demo_runs / "latest" / "model.npz").save(tmp_path / "alone.npz")
-        assert cli("report", "--model", tmp_path / "alone.npz").code == 0
+        NMF.load(demo_runs / "latest" / "model.safetensors").save(tmp_path / "alone.safetensors")
+        assert cli("report", "--model", tmp_path / "alone.safetensors").code == 0
         assert "stands in no run folder" in (tmp_path / "report.html").read_text(encoding="utf-8")
 
 
@@ -83,7 +83,7 @@ def test_a_comparison_on_the_same_ratings_is_used(cli, run, tmp_path, sketched):
     assert (
         cli("compare", "mu", "cd", "-d", "demo", "-k", 2, "--folds", 2, "--max-iter", 2, "-o", tmp_path / "c").code == 0
     )
-    assert cli("report", "--model", run / "model.npz", "--comparison", tmp_path / "c").code == 0
+    assert cli("report", "--model", run / "model.safetensors", "--comparison", tmp_path / "c").code == 0
     text = (run / "report.html").read_text(encoding="utf-8")
     assert "Of 2 solvers" in text
     assert "brief look" not in text

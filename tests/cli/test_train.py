@@ -62,7 +62,7 @@ class TestRunFolder:
             assert mean["median_fit_seconds"] == sorted(folds["fit_seconds"])[1]
 
     def test_the_model_is_the_refit_on_all_ratings(self, run, demo):
-        saved = NMF.load(run / "model.npz")
+        saved = NMF.load(run / "model.safetensors")
         again = NMF(3, max_iter=4, random_state=0).fit(demo)
         np.testing.assert_array_equal(saved.H_, again.H_)
         assert saved.callbacks == ()
@@ -109,7 +109,7 @@ class TestReproduction:
         before, after = (read(runs / "latest" / "metrics.json") for runs in (first, second))
         for part in ("mean", "by_fold"):
             assert without_seconds(before[part]) == without_seconds(after[part])
-        factors = [NMF.load(runs / "latest" / "model.npz").W_ for runs in (first, second)]
+        factors = [NMF.load(runs / "latest" / "model.safetensors").W_ for runs in (first, second)]
         np.testing.assert_array_equal(*factors)
 
     def test_the_held_out_curve_goes_on_when_it_rises(self, cli, shop, tmp_path):
@@ -217,7 +217,7 @@ class TestOutput:
         )
         assert done.returncode == 0, done.stderr
         assert "NMF, adagrad, k = 2" in done.stdout
-        assert (tmp_path / "latest" / "model.npz").is_file()
+        assert (tmp_path / "latest" / "model.safetensors").is_file()
 
 
 class TestWithoutMovieLens:
@@ -302,24 +302,24 @@ class TestCheckpoint:
             return self.train(cli, shop, folder, *args)
 
     def train(self, cli, shop, folder, *args):
-        return cli("train", "-d", shop, *QUICK, "--checkpoint", folder / "c.npz", "-o", folder / "runs", *args)
+        return cli("train", "-d", shop, *QUICK, "--checkpoint", folder / "c.safetensors", "-o", folder / "runs", *args)
 
     # Two folds of a start and two epochs are six records, the refit has three, the fit with a held-out part three more.
     @pytest.mark.parametrize(("at", "epoch"), [(7, 0), (8, 1), (9, 2), (11, 2)])
     def test_a_resumed_run_is_the_run_and_cross_validates_once(self, cli, shop, tmp_path, monkeypatch, at, epoch):
         stopped = self.interrupt(cli, shop, tmp_path, monkeypatch, at)
         assert stopped.code == 130
-        assert f"kept in {tmp_path / 'c.npz'}: the same command with --resume goes on from there" in stopped.err
-        assert sorted(path.name for path in tmp_path.rglob("*")) == ["c.npz", "runs"]
+        assert f"kept in {tmp_path / 'c.safetensors'}: the same command with --resume goes on from there" in stopped.err
+        assert sorted(path.name for path in tmp_path.rglob("*")) == ["c.safetensors", "runs"]
         with monkeypatch.context() as patch:
             patch.setattr(command, "score_all", lambda *args: pytest.fail("cross-validated again"))
             done = self.train(cli, shop, tmp_path, "--resume")
         assert done.code == 0, done.err
         assert f"resuming the refit after epoch {epoch}; the scores are those of" in done.err
-        assert not (tmp_path / "c.npz").exists()
+        assert not (tmp_path / "c.safetensors").exists()
         assert cli("train", "-d", shop, *QUICK, "-o", tmp_path / "whole").code == 0
         resumed, whole = (tmp_path / name / "latest" for name in ("runs", "whole"))
-        np.testing.assert_array_equal(*(NMF.load(run / "model.npz").W_ for run in (resumed, whole)))
+        np.testing.assert_array_equal(*(NMF.load(run / "model.safetensors").W_ for run in (resumed, whole)))
         assert without_seconds(read(resumed / "metrics.json")["mean"]) == without_seconds(
             read(whole / "metrics.json")["mean"]
         )
@@ -329,13 +329,13 @@ class TestCheckpoint:
         stopped = self.interrupt(cli, shop, tmp_path, monkeypatch, 4)
         assert (stopped.code, "kept in" in stopped.err) == (130, False)
         assert self.train(cli, shop, tmp_path, "--resume").code == 0
-        assert (tmp_path / "runs" / "latest" / "model.npz").is_file()
+        assert (tmp_path / "runs" / "latest" / "model.safetensors").is_file()
 
     def test_another_run_is_refused_before_the_work(self, cli, shop, tmp_path, monkeypatch, demo):
         self.interrupt(cli, shop, tmp_path, monkeypatch, 8)
         monkeypatch.setattr(command, "score_all", lambda *args: pytest.fail("cross-validated in vain"))
-        where = ("--checkpoint", tmp_path / "c.npz", "-o", tmp_path / "runs", "--resume")
-        start = f"error: cannot resume from '{tmp_path / 'c.npz'}': its run had "
+        where = ("--checkpoint", tmp_path / "c.safetensors", "-o", tmp_path / "runs", "--resume")
+        start = f"error: cannot resume from '{tmp_path / 'c.safetensors'}': its run had "
         for changes, what in (
             (("-d", shop, *QUICK, "-k", 3), "model NMF(n_components=2, max_iter=2, random_state=0), not NMF("),
             (("-d", shop, *QUICK, "--folds", 3), "folds 2, not 3; delete it"),
@@ -346,7 +346,7 @@ class TestCheckpoint:
             assert done.err.splitlines()[-1].startswith(start + what)
 
     def test_a_file_is_not_overwritten_and_resume_needs_one(self, cli, shop, tmp_path):
-        (tmp_path / "c.npz").touch()
+        (tmp_path / "c.safetensors").touch()
         assert "exists: pass resume to go on from it" in self.train(cli, shop, tmp_path).err
         done = cli("train", "-d", shop, *QUICK, "--resume", "-o", tmp_path)
         assert (done.code, done.err.splitlines()[-1]) == (
@@ -375,5 +375,5 @@ def test_a_typed_exponent_reaches_the_model(cli, shop, tmp_path):
         "train", "-d", shop, *QUICK, "--weighting", "0.6", "--l1-ratio", "0.25", "--exact-below", 9, "-o", tmp_path
     )
     assert done.code == 0, done.err
-    model = NMF.load(tmp_path / "latest" / "model.npz")
+    model = NMF.load(tmp_path / "latest" / "model.safetensors")
     assert (model.weighting, model.l1_ratio, model.exact_below) == (0.6, 0.25, 9)

@@ -56,8 +56,8 @@ class TestHoldOut:
         assert list(held_out.model.items_["title"]) == [f"Film {item - 100}" for item in held_out.model.item_ids_]
 
     def test_it_is_the_same_each_time_and_after_a_file(self, model, held_out, tmp_path):
-        model.save(tmp_path / "model.npz")
-        again = hold_out(NMF.load(tmp_path / "model.npz"))
+        model.save(tmp_path / "model.safetensors")
+        again = hold_out(NMF.load(tmp_path / "model.safetensors"))
         pd.testing.assert_frame_equal(again.test, held_out.test)
         assert hold_out(model, n_folds=2).test.shape == (250, 3)
 

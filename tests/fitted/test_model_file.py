@@ -1,4 +1,3 @@
-import json
 import os
 import subprocess
 import sys
@@ -8,9 +7,9 @@ import pandas as pd
 import pytest
 
 from nmf_scratch import NMF, InputError
-from nmf_scratch._archive import checksum, load_arrays, save_arrays
+from nmf_scratch._archive import load_arrays, save_arrays
 from nmf_scratch.data.dataset import Dataset
-from nmf_scratch.fitted.model_file import LEARNT, data_hash, ratings_arrays, storable_params
+from nmf_scratch.fitted.model_file import LEARNT, data_hash
 from nmf_scratch.solvers import SGD
 
 RNG = np.random.default_rng(0)
@@ -52,24 +51,6 @@ def assert_same_model(loaded, model):
     assert repr(loaded) == repr(model)
 
 
-def save_version_1(model, path):
-    """Write the model as the first version did: text of fixed width, one checksum, members wherever they fall."""
-    items = {name: model.items_[name].astype("string").fillna("").to_numpy(dtype=np.str_) for name in model.items_}
-    arrays = {
-        "W": model.fitted_.factors.W, "H": model.fitted_.factors.H,
-        "user_ids": model.user_ids_.astype(np.str_), "item_ids": model.item_ids_,
-        **ratings_arrays(model.fitted_.ratings),
-        "history": model.history_.to_array(),
-        **{f"items_{name}": column for name, column in items.items()},
-    }  # fmt: skip
-    header = {
-        "format": "nmf-scratch model", "format_version": 1, "checksum": checksum(arrays), "package_version": "0.0.1",
-        "params": storable_params(model.get_params()), "events": model.history_.events,
-        **{name: getattr(model, name) for name in (*LEARNT, "mean_rating_", "rating_scale_")},
-    }  # fmt: skip
-    np.savez(path, header=np.frombuffer(json.dumps(header).encode(), np.uint8), **arrays)
-
-
 @pytest.mark.parametrize("mmap", [False, True])
 class TestBothWaysToLoad:
     def test_the_model_comes_back_to_the_last_bit(self, model, path, mmap):
@@ -77,12 +58,6 @@ class TestBothWaysToLoad:
         assert_same_model(loaded, model)
         pd.testing.assert_frame_equal(loaded.items_.iloc[:17], model.items_.iloc[:17], check_dtype=False)
         assert loaded.W_.flags.writeable is not mmap
-
-    def test_the_first_version_is_read(self, model, tmp_path, mmap):
-        save_version_1(model, tmp_path / "m.npz")
-        loaded = NMF.load(tmp_path / "m.npz", mmap=mmap)
-        assert_same_model(loaded, model)
-        assert loaded.items_["title"].iloc[2] == "Fülm 2"
 
     def test_a_loaded_model_can_be_saved_over_its_own_file(self, model, path, mmap):
         before = path.read_bytes()

@@ -45,7 +45,7 @@ def latest_model(runs: Path) -> Path:
         raise InputError(
             f"there is no trained model under {str(runs)!r}: run `nmf-scratch train` first, or pass --model"
         )
-    return runs / latest.resolve().name / "model.npz"
+    return runs / latest.resolve().name / "model.safetensors"
 
 
 def typed_id(text: str, known_ids: np.ndarray) -> Any:

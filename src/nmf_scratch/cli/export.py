@@ -52,7 +52,7 @@ def find_model(run: str | None) -> Path:
     """Return the model file of a run, however it is named; of the latest run for None."""
     if run is None:
         return latest_model(RUNS)
-    places = [Path(run), Path(run) / "model.npz", RUNS / run / "model.npz"]
+    places = [Path(run), Path(run) / "model.safetensors", RUNS / run / "model.safetensors"]
     found = next((place for place in places if place.is_file()), None)
     if found is None:
         raise InputError(f"--run {run!r} is neither a run folder, nor a run under {str(RUNS)!r}, nor a model file")

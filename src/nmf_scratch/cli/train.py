@@ -2,7 +2,7 @@
 
 A run folder holds
 
-    model.npz               the model refitted on all ratings
+    model.safetensors               the model refitted on all ratings
     metrics.json            scores of the solver and the baselines, per fold and on average
     history.csv             one line per epoch of the refit
     history-validation.csv  the same for a fit that held as much out as a fold does
@@ -222,7 +222,7 @@ def write_run(
 
     means, n_folds = summary(scores), len(scores[model_name(model)])
     fitted, held_out = _refit(model, data, n_folds, checkpoint)
-    fitted.save(folder / "model.npz")
+    fitted.save(folder / "model.safetensors")
     fitted.history_.to_frame().to_csv(folder / "history.csv", index=False)
     held_out.history_.to_frame().to_csv(folder / "history-validation.csv", index=False)
     title, bar = f"{model_name(model)}, on {data.name}", means["bias model"]["rmse"]

@@ -83,14 +83,13 @@ def _restored_model(cls: type[Model], arrays: Arrays, header: dict[str, Any]) ->
         setattr(model, name, _tupled(header[name]))
     factors, ratings = Factors(arrays["W"], arrays["H"], model.biases), _restored_ratings(arrays)
     ids = [LabelEncoder(unknown="code").fit(restored(name, arrays)) for name in ("user_ids", "item_ids")]
-    names = header.get("columns")  # not in the first files of this format
     if tuple(len(encoder.classes_) for encoder in ids) != ratings.shape:
         raise ValueError("there are more or fewer ids than rows")
     if factors.n_components != model.n_components or arrays["H"].shape[1] != arrays["W"].shape[1]:
         raise ValueError("W and H have another number of columns than n_components says")
     model.history_ = TrainingHistory.from_array(arrays["history"], header["events"])
     model._fitted = Fitted(
-        ids=PairEncoder(*ids, names=names and tuple(names)),
+        ids=PairEncoder(*ids, names=_tupled(header["columns"])),
         ratings=ratings,
         factors=factors,
         objective=Objective.of(model, model.alpha_, model.alpha_bias_),

@@ -13,13 +13,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from nmf_scratch._archive import replacing
 from nmf_scratch.readers.binary import SUFFIXES, read_binary, write_npz
 from nmf_scratch.readers.files import Progress
 from nmf_scratch.readers.table import merge_repeats
@@ -93,17 +94,7 @@ def _load(copy: Path) -> tuple[pd.DataFrame, int] | None:
 
 def _store(copy: Path, ratings: pd.DataFrame, n_duplicates: int) -> None:
     """Write a copy in one step, or not at all."""
-    try:
+    with suppress(OSError, ValueError):  # no such folder, the disk is full, or a text is none in UTF-8
         copy.parent.mkdir(exist_ok=True)
-        file = tempfile.NamedTemporaryFile(dir=copy.parent, prefix=".", delete=False)  # noqa: SIM115
-    except OSError:
-        return
-    try:
-        with file:
+        with replacing(copy) as file:
             write_npz(file, ratings, n_duplicates=np.array(n_duplicates))
-        Path(file.name).replace(copy)
-    except (OSError, ValueError):  # the disk is full, or a text is none in UTF-8
-        Path(file.name).unlink(missing_ok=True)
-    except BaseException:  # Ctrl-C
-        Path(file.name).unlink(missing_ok=True)
-        raise
