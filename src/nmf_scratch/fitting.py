@@ -1,6 +1,7 @@
 """From an estimator's parameters and the ratings to factors: what `NMF.fit` does.
 
-Parameters become a `Plan` ("auto" resolved), ratings are divided by their mean, a part is held out where training stops
+Parameters become a `Plan` ("auto" resolved). Ratings are divided by their mean, so that penalties and step sizes mean
+the same on a scale of 1–5 and of 0–100; `NMF.fit` scales the factors back. A part is held out where training stops
 by it, factors are drawn or taken from the caller, the loop of `nmf_scratch.training` runs, and rows that are not yet
 where their ratings want them are solved exactly, equation (FOLD.1).
 """

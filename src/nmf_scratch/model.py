@@ -4,9 +4,8 @@ It follows scikit-learn's contract without depending on scikit-learn: the constr
 learnt ends in an underscore. What was learnt is one value, `nmf_scratch.fitted.state.Fitted`, that is replaced as a
 whole: a fit or an update that fails leaves the model as it was. The methods below hand it to the functions that answer.
 
-Ratings are divided by their mean before training, so that penalties and step sizes mean the same on a scale of 1–5 and
-of 0–100; the factors are scaled back afterwards, so that `W_ @ H_.T + user_bias_[:, None] + item_bias_` is in the unit
-of the ratings. `predict` clips to the rating scale; `recommend` sorts by the unclipped score.
+`W_ @ H_.T + user_bias_[:, None] + item_bias_` is in the unit of the ratings. `predict` clips to the rating scale;
+`recommend` sorts by the unclipped score.
 """
 
 from __future__ import annotations
@@ -115,13 +114,10 @@ class NMF(Estimator):
         Why training ended; see `nmf_scratch.training`.
     alpha_, alpha_bias_, max_iter_ : float or pair, float or pair, int
         What "auto" was resolved to.
-    rating_scale_, mean_rating_ : (float, float), float
-        Of the training ratings.
-    items_ : DataFrame or None
-        What is known of the items: titles, years, genres, one row per item.
+    rating_scale_, mean_rating_, items_ : (float, float), float, DataFrame or None
+        Of the training ratings; and what is known of the items: titles, years, genres, one row per item.
     fitted_ : Fitted
-        All that the model has learnt, as one value: what the functions in `nmf_scratch.fitted` and
-        `nmf_scratch.plots` are asked with.
+        All that was learnt, as one value, for the functions in `nmf_scratch.fitted` and `nmf_scratch.plots`.
     key_ : int
         Key of all random draws; ``random_state=key_`` repeats the fit.
 
@@ -274,11 +270,9 @@ class NMF(Estimator):
         """
         if not hasattr(self, "_fitted"):
             return self.fit(X, y, sample_weight)
-        settings: dict[str, Any] = {"rating_scale": self.rating_scale, "n_threads": self.n_threads}
-        self._fitted = update.updated(self._fitted, X, y, sample_weight, **settings)
+        others: dict[str, Any] = {"rating_scale": self.rating_scale, "n_threads": self.n_threads}
+        self._fitted = update.updated(self._fitted, X, y, sample_weight, **others)
         return self
-
-    # --- questions ----------------------------------------------------------------------------------------------------
 
     @property
     def fitted_(self) -> Fitted:
@@ -421,7 +415,21 @@ class NMF(Estimator):
         return explanation.explain(self.fitted_, user, item)
 
     def factor_summary(self, n: int = factor_statistics.TITLES) -> pd.DataFrame:
-        """Say what each factor is about and how much of the model it is: `factor_statistics.factor_summary`."""
+        """Say what each factor is about, and how much of the model it is.
+
+        Parameters
+        ----------
+        n : int
+            Items that are named.
+
+        Returns
+        -------
+        DataFrame
+            One row per factor, the weightiest first: factor, its column of `W_` and `H_`; share, of the stars that all
+            factors give in training; sparsity of its column of `H_`, from 0 for equal entries to 1 for a single one
+            (Hoyer, JMLR 5, 2004); items and users, the share of rows with at least a tenth of the largest entry;
+            genres that stand out most, by standardised excess; titles (else ids) of the n items with the largest lift.
+        """
         return factor_statistics.factor_summary(self.fitted_, n)
 
     def plot(self, what: str = "convergence") -> Figure:
@@ -520,7 +528,7 @@ class NMF(Estimator):
         mmap : bool
             Whether to leave factors and ratings on the disk and map them into memory, read-only: loading then takes
             an instant whatever their size, and several processes share one copy. All of the file is verified but the
-            content of these arrays; where it may be damaged or come from a stranger, load it as a whole.
+            content of these arrays; where it may be damaged, or comes from somebody else, load it as a whole.
 
         Raises
         ------
@@ -528,8 +536,6 @@ class NMF(Estimator):
             If the file is missing, damaged, of a newer version, or no model.
         """
         return load_model(cls, path, mmap=mmap)
-
-    # --- what was learnt ----------------------------------------------------------------------------------------------
 
     @property
     def W_(self) -> NDArray[Any]:

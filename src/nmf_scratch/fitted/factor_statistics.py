@@ -107,31 +107,9 @@ def prior_of(fitted: Fitted, mass: Matrix) -> float:
 
 
 def factor_summary(fitted: Fitted, n: int = TITLES) -> pd.DataFrame:
-    """Say what each factor is about, and how much of the model it is.
-
-    Parameters
-    ----------
-    fitted : Fitted
-        Of a model, its `fitted_`.
-    n : int
-        Items that are named.
-
-    Returns
-    -------
-    DataFrame
-        One row per factor, the weightiest first, with columns
-
-        - factor: its number, column of `W_` and `H_`;
-        - share: of the stars that all factors together give in training, 0 … 1;
-        - sparsity: of its column of `H_`, 0 for all entries equal to 1 for a single one (Hoyer, JMLR 5, 2004);
-        - items, users: coverage, the share of rows with at least a tenth of the column's largest entry;
-        - genres: those that stand out most, by standardised excess ("" where none are known);
-        - titles: the n items (titles, else ids) with the largest lift.
-    """
-    check_number("n", n, minimum=1, integer=True)
-    mass = masses(fitted)
-    lift, genres = lifts(mass, prior_of(fitted, mass)), genre_excess(fitted, mass)
-    leading = np.argsort(-lift, axis=0, kind="stable")[:n].T
+    """Say what each factor is about, and how much of the model it is; see `NMF.factor_summary`."""
+    mass, _, leading = _leading(fitted, n)
+    genres = genre_excess(fitted, mass)
     names = item_names(fitted, np.arange(len(mass)))
     rated = fitted.ratings.item_counts > 0, fitted.ratings.user_counts > 0
     frame = pd.DataFrame({"factor": np.arange(mass.shape[1]), "share": mass.sum(axis=0) / (mass.sum() or 1.0)})
@@ -141,6 +119,14 @@ def factor_summary(fitted: Fitted, n: int = TITLES) -> pd.DataFrame:
     frame["genres"] = [", ".join(column[column > 0].index) for column in best]
     frame["titles"] = [[str(names[i]) for i in row] for row in leading]
     return frame.sort_values("share", ascending=False, kind="stable", ignore_index=True)
+
+
+def _leading(fitted: Fitted, n: int) -> tuple[Matrix, Matrix, NDArray[np.intp]]:
+    """Return the mass and the lift of each item in each factor, and the n items of largest lift, shape (k, n)."""
+    check_number("n", n, minimum=1, integer=True)
+    mass = masses(fitted)
+    lift = lifts(mass, prior_of(fitted, mass))
+    return mass, lift, np.argsort(-lift, axis=0, kind="stable")[:n].T
 
 
 def factor_names(fitted: Fitted) -> list[str]:
@@ -248,10 +234,7 @@ def leading_items(fitted: Fitted, n: int = TITLES) -> pd.DataFrame:
         Columns factor, name (title, else id) and lift (how many times its share the item gets from the factor,
         shrunk, see the module); by factor, the largest lift first.
     """
-    check_number("n", n, minimum=1, integer=True)
-    mass = masses(fitted)
-    lift = lifts(mass, prior_of(fitted, mass))
-    leading = np.argsort(-lift, axis=0, kind="stable")[:n].T  # (k, n)
+    _, lift, leading = _leading(fitted, n)
     factor = np.repeat(np.arange(len(leading)), leading.shape[1])
     names = item_names(fitted, leading.ravel())
     return pd.DataFrame({"factor": factor, "name": names, "lift": lift[leading.ravel(), factor]})
