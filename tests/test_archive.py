@@ -13,7 +13,7 @@ from hypothesis.extra import numpy as st_numpy
 from safetensors.numpy import load_file, save_file
 
 from nmf_scratch import InputError, _archive
-from nmf_scratch._archive import ALIGNMENT, load_arrays, replacing, restored, save_arrays, storable
+from nmf_scratch._archive import load_arrays, replacing, restored, save_arrays, storable
 
 ARRAYS = {
     "W": np.arange(6, dtype=np.float32).reshape(2, 3),
@@ -47,15 +47,15 @@ def head_of(path):
     return json.loads(content[8 : 8 + length]), content[8 + length :]
 
 
-def write_with(path, change, *, sealed=False, numbers=None):
+def write_with(path, change, *, sealed=False):
     """Write a file again after `change(content, places)`; with a seal that fits, if it is to be `sealed`."""
-    places, old = head_of(path)
-    metadata = json.loads(places.pop("__metadata__")[_archive.KEY])
+    places, numbers = head_of(path)
+    metadata = json.loads(places.pop("__metadata__")[_archive.FORMAT])
     change(metadata["content"], places)
     if sealed:
         metadata["seal"] = _archive._seal(metadata["content"], places)
-    head = json.dumps({"__metadata__": {_archive.KEY: json.dumps(metadata)}, **places}).encode()
-    path.write_bytes(len(head).to_bytes(8, "little") + head + (old if numbers is None else numbers))
+    head = json.dumps({"__metadata__": {_archive.FORMAT: json.dumps(metadata)}, **places}).encode()
+    path.write_bytes(len(head).to_bytes(8, "little") + head + numbers)
 
 
 def assert_same(arrays, expected):
@@ -65,21 +65,13 @@ def assert_same(arrays, expected):
         assert (arrays[name].dtype, arrays[name].shape) == (array.dtype, array.shape)
 
 
-def read_if_accepted(path, **options):
+def read_if_accepted(path):
     """Return what is read from a file, None if it is refused in the words for that."""
     try:
-        return load_arrays(path, **options)
+        return load_arrays(path)
     except InputError as error:
         assert re.search("is not a model file|format version", str(error))
         return None
-
-
-def assert_refused_or_same(path, expected, **options):
-    found = read_if_accepted(path, **options)
-    if found is not None:
-        assert_same(found[0], expected[0])
-        assert found[1] == expected[1]
-    return found is None
 
 
 class TestRoundTrip:
@@ -158,28 +150,27 @@ class TestMapping:
 
 
 class TestRefusal:
-    def test_a_flipped_bit_changes_nothing_or_is_noticed(self, tmp_path):
-        """What a mapped load verifies is all that the header means; blanks at its end mean nothing."""
+    def test_a_flipped_bit_anywhere_is_noticed(self, tmp_path):
         path = tmp_path / "a"
         save_arrays(path, {"W": ARRAYS["W"], "ids": ARRAYS["ids"]}, {"note": [1, 2]})
-        good, expected = path.read_bytes(), load_arrays(path)
-        refused = 0
+        good = path.read_bytes()
         for position, bit in itertools.product(range(len(good)), range(8)):
             bad = bytearray(good)
             bad[position] ^= 1 << bit
             path.write_bytes(bad)
-            refused += assert_refused_or_same(path, expected)
-        assert refused >= 8 * (len(good) - ALIGNMENT)
+            with pytest.raises(InputError, match=r"is not a model file|format version"):
+                load_arrays(path)
 
-    def test_the_header_means_what_it_meant_when_the_numbers_are_mapped(self, tmp_path):
+    def test_a_flipped_bit_in_the_header_is_noticed_when_the_numbers_are_mapped(self, tmp_path):
         path = tmp_path / "a"
         save_arrays(path, {"W": ARRAYS["W"], "H": ARRAYS["W"] + 1}, {"note": 1})
-        good, expected = path.read_bytes(), load_arrays(path)
-        for position in range(len(good) - 2 * ARRAYS["W"].nbytes):
+        good = path.read_bytes()
+        for position, bit in itertools.product(range(len(good) - 2 * ARRAYS["W"].nbytes), range(8)):
             bad = bytearray(good)
-            bad[position] ^= 1 << position % 8
+            bad[position] ^= 1 << bit
             path.write_bytes(bad)
-            assert_refused_or_same(path, expected, mapped=("W", "H"))
+            with pytest.raises(InputError, match=r"is not a model file|format version"):
+                load_arrays(path, mapped=("W", "H"))
 
     @pytest.mark.parametrize("mapped", [(), NAMES])
     def test_crafted_headers_are_refused(self, tmp_path, mapped):
@@ -212,7 +203,10 @@ class TestRefusal:
         first = data.draw(st.integers(0, len(good)))
         last = data.draw(st.integers(first, len(good)))
         path.write_bytes(good[:first] + data.draw(st.binary(max_size=20)) + good[last:])
-        assert_refused_or_same(path, expected)
+        found = read_if_accepted(path)  # other blanks at the end of the header mean nothing
+        if found is not None:
+            assert_same(found[0], expected[0])
+            assert found[1] == expected[1]
 
     @pytest.mark.parametrize("share", [0, 0.01, 0.5, 0.99])
     @pytest.mark.parametrize("mapped", [(), NAMES])
@@ -231,7 +225,7 @@ class TestRefusal:
             np.savez(stream, x=np.arange(3))
         with pytest.raises(InputError, match="is not a model file"):
             load_arrays(path)
-        for metadata in (None, {"format": "pt"}, {_archive.KEY: "[1, 2]"}, {_archive.KEY: "{}"}):
+        for metadata in (None, {"format": "pt"}, {_archive.FORMAT: "[1, 2]"}, {_archive.FORMAT: "{}"}):
             save_file({"x": np.arange(3)}, path, metadata)
             with pytest.raises(InputError, match="is not a model file of nmf-scratch"):
                 load_arrays(path)

@@ -8,6 +8,7 @@ import platform
 import re
 from pathlib import Path
 
+import llvmlite.binding
 import numba
 import numpy as np
 import pytest
@@ -40,9 +41,12 @@ SUMS = adagrad.Sums(MATRIX, VECTOR, MATRIX, VECTOR)
 MEMORY = adam.Memory(*[MATRIX] * 4)
 RATES = exponentiated_gradient.Rates(VECTOR, NUMBER)
 
+WIDE = llvmlite.binding.get_host_cpu_features().get("avx512f", False)
+"""Whether there is AVX-512: the compiler then unrolls the visits of the stochastic solvers further than with AVX2."""
+
 HOT = {
-    "sgd": (sgd.sgd_sweep, (VISITS, SIDE, SIDE, True, NUMBER), 9),
-    "adagrad": (adagrad.by_row, (VISITS, SIDE, SIDE, SUMS, True, NUMBER, NUMBER, NUMBER), 15),
+    "sgd": (sgd.sgd_sweep, (VISITS, SIDE, SIDE, True, NUMBER), 14 if WIDE else 9),
+    "adagrad": (adagrad.by_row, (VISITS, SIDE, SIDE, SUMS, True, NUMBER, NUMBER, NUMBER), 17 if WIDE else 15),
     "adagrad, coordinates": (adagrad.by_coordinate, (VISITS, SIDE, SIDE, SUMS, True, NUMBER), 17),
     "adam": (adam.adam_sweep, (VISITS, SIDE, SIDE, MEMORY, MEMORY, True, (NUMBER,) * 4), 25),
     "eg": (exponentiated_gradient.eg_sweep, (VISITS, SIDE, SIDE, RATES, RATES, True, NUMBER, (NUMBER,) * 8), 48),
@@ -55,7 +59,7 @@ HOT = {
     ),
     "als": (als.multiply_four, (MATRIX, MATRIX, np.uint64(0), np.uint64(0), np.uint64(16)), 16),
 }
-"""Kernel, arguments it is compiled for, and the least packed products, with AVX2 or AVX-512."""
+"""Kernel, arguments it is compiled for, and the least packed products: more than remain when sums stay scalar."""
 
 PACKED = re.compile(r"\bv?(?:mul|fn?m(?:add|sub)\d+)ps\b")
 
@@ -78,8 +82,8 @@ def test_hot_loops_multiply_several_numbers_at_once(name):
     "name", [name for name in HOT if name != "als"]
 )  # its sums run over rows: they need no reordering
 def test_sums_in_strict_order_would_be_noticed(name):
-    kernel, arguments, _ = HOT[name]
-    assert packed_products(kernel, arguments, fastmath={"contract"}) < packed_products(kernel, arguments)
+    kernel, arguments, least = HOT[name]
+    assert packed_products(kernel, arguments, fastmath={"contract"}) < least
 
 
 def test_kernels_have_one_specialisation_per_type_of_factors():

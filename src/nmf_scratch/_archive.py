@@ -8,8 +8,8 @@ numbers only, its parser is made for files that nobody vouches for, and other la
     numbers      one array after the other
 
 Writing takes the ten lines of `_write`: the library orders metadata differently each time, and saves wrong values of
-arrays that are not contiguous. Reading is the library's. What it does not do is kept in the text under `KEY`, JSON
-again:
+arrays that are not contiguous. Reading is the library's. What it does not do is kept in the text under the name of
+the package, JSON again:
 
     content      format, format_version, what the caller passed, the SHA-256 of each array, and the NumPy type of those
                  that safetensors has none for (text, dates), which are kept as their bytes
@@ -39,7 +39,7 @@ from safetensors import safe_open
 
 from nmf_scratch._check import InputError
 
-FORMAT, FORMAT_VERSION, KEY = "nmf-scratch", 1, "nmf-scratch"
+FORMAT, FORMAT_VERSION = "nmf-scratch", 1
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -102,7 +102,7 @@ def _write(file: IO[bytes], arrays: Arrays, content: dict[str, Any]) -> None:
         dtype = NATIVE[arrays[name].dtype.str[1:]]
         places[name] = {"dtype": dtype, "shape": list(arrays[name].shape), "data_offsets": [start, end]}
     text = json.dumps({"content": content, "seal": _seal(content, places)})
-    head = json.dumps({"__metadata__": {KEY: text}, **places}).encode()
+    head = json.dumps({"__metadata__": {FORMAT: text}, **places}).encode()
     head += b" " * (-(len(head) + 8) % ALIGNMENT)
     file.write(len(head).to_bytes(8, "little") + head)
     for name in order:
@@ -202,7 +202,7 @@ def _load(path: Path, kind: str, mapped: Collection[str]) -> tuple[Arrays, dict[
         metadata = places.pop("__metadata__", {})
         if metadata != tensors.metadata():  # a training run has just replaced the file
             return _load(path, kind, mapped)
-        sealed = json.loads(metadata.get(KEY, "{}"))
+        sealed = json.loads(metadata.get(FORMAT, "{}"))
         content = sealed.get("content", {})
         _check_kind(path, content, kind)
         if sealed["seal"] != _seal(content, places) or content["arrays"].keys() != places.keys():

@@ -254,11 +254,6 @@ def as_weighting(text: str) -> str | float:
         return text
 
 
-def changed(model: NMF, **parameters: Any) -> NMF:
-    """Return an unfitted model with the same parameters but these."""
-    return type(model)(**{**model.get_params(), **parameters})
-
-
 def score_all(model: NMF, dataset: Dataset, splitter: Any) -> dict[str, pd.DataFrame]:
     """Cross-validate the baselines and the model on the same folds, with a progress bar."""
     from nmf_scratch._progress import EpochProgress
@@ -273,9 +268,7 @@ def score_all(model: NMF, dataset: Dataset, splitter: Any) -> dict[str, pd.DataF
         def on_fold(fold: int) -> None:
             bar.reach((fold - 1) * epochs, f"fold {fold} of {n_folds}")
 
-        scores[model_name(model)] = cross_validate(
-            changed(model, callbacks=(bar,)), dataset, cv=splitter, on_fold=on_fold
-        )
+        scores[model_name(model)] = cross_validate(model.clone(callbacks=(bar,)), dataset, cv=splitter, on_fold=on_fold)
     return scores
 
 

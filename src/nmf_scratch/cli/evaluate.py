@@ -31,7 +31,6 @@ from nmf_scratch.cli._common import (
     SeparatorOption,
     SolverOption,
     WeightingOption,
-    changed,
     describe_line,
     make_model,
     make_splitter,
@@ -146,7 +145,7 @@ def rank_all(model: NMF, data: Dataset, splitter: Any, length: int, threshold: f
         def on_fold(fold: int) -> None:
             bar.reach((fold - 1) * epochs, f"fold {fold} of {n_folds}")
 
-        ranked = evaluate_ranking(changed(model, callbacks=(bar,)), data, on_fold=on_fold, **settings)
+        ranked = evaluate_ranking(model.clone(callbacks=(bar,)), data, on_fold=on_fold, **settings)
     return {**scores, model_name(model): ranked}
 
 

@@ -14,7 +14,6 @@ from nmf_scratch.cli._asking import ModelOption, load_model
 from nmf_scratch.cli._common import (
     DataDirOption,
     JsonOption,
-    changed,
     make_splitter,
     note,
     parse_columns,
@@ -151,7 +150,7 @@ def _hold_out(model: NMF, data: Dataset, fold: Fold) -> HeldOut:
     from nmf_scratch.report.material import held_out
 
     with EpochProgress(model.epochs(), "a fit with ratings held out") as bar:
-        held = held_out(changed(model, callbacks=(bar,)), data, *fold)
+        held = held_out(model.clone(callbacks=(bar,)), data, *fold)
     if held.model.stop_reason_ == "interrupted":
         raise KeyboardInterrupt
     return held

@@ -61,7 +61,6 @@ from nmf_scratch.cli._common import (
     SeparatorOption,
     SolverOption,
     WeightingOption,
-    changed,
     describe_line,
     make_model,
     make_splitter,
@@ -244,12 +243,12 @@ def _refit(model: NMF, data: Dataset, n_folds: int, checkpoint: Checkpoint | Non
             bar.reach(checkpoint.saved.epoch, "refit on all ratings, resumed")
         fitted = _fit(model, data, bar, checkpoint)
         bar.reach(epochs, "convergence on held-out ratings")
-        held_out = _fit(changed(model, **watched), data, bar)
+        held_out = _fit(model.clone(**watched), data, bar)
     return fitted, held_out
 
 
 def _fit(model: NMF, data: Dataset, bar: EpochProgress, checkpoint: Checkpoint | None = None) -> NMF:
-    fitted = changed(model, callbacks=(bar,)).fit(data, checkpoint=checkpoint)
+    fitted = model.clone(callbacks=(bar,)).fit(data, checkpoint=checkpoint)
     if fitted.stop_reason_ == "interrupted":
         raise KeyboardInterrupt  # a fit that Ctrl-C ends keeps what it has, which is no run to save
     return fitted

@@ -214,7 +214,7 @@ class Ratings:
         """Sum of all weights; without weights the number of ratings."""
         return float(len(self)) if self.weights is None else float(self.weights.sum(dtype=np.float64))
 
-    @property
+    @cached_property
     def mean(self) -> float:
         """Mean rating, by weight."""
         if self.weights is None:

@@ -90,8 +90,7 @@ def hold_out(model: Any, *, n_folds: int = 5, callbacks: Sequence[Any] = ()) -> 
     ratings = training_ratings(model)
     folds = KFold(n_folds, shuffle=True, random_state=model.key_ % 2**32)
     train, test = (ratings.iloc[part].reset_index(drop=True) for part in next(iter(folds.split(ratings))))
-    parameters = {**model.get_params(), "random_state": model.key_, "callbacks": callbacks, "verbose": False}
-    copy = type(model)(**parameters).fit(training_dataset(model, train))
+    copy = model.clone(random_state=model.key_, callbacks=callbacks, verbose=False).fit(training_dataset(model, train))
     if copy.stop_reason_ == "interrupted":
         raise KeyboardInterrupt  # half a fit would be judged for the whole
     return HeldOut(copy, train, test)

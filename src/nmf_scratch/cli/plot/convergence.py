@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nmf_scratch.cli._asking import ModelOption, load_model
-from nmf_scratch.cli._common import JsonOption, changed, note, run_alone
+from nmf_scratch.cli._common import JsonOption, note, run_alone
 from nmf_scratch.cli._drawing import DarkOption, Format, FormatOption, OutputOption, save_figures
 
 if TYPE_CHECKING:
@@ -46,9 +46,9 @@ def _reference(model: NMF, longer: int) -> float:
     from nmf_scratch._progress import EpochProgress
     from nmf_scratch.evaluation.diagnosis import training_ratings
 
-    copy = changed(model, max_iter=longer * model.max_iter_, tol=0.0, early_stopping=False)
+    copy = model.clone(max_iter=longer * model.max_iter_, tol=0.0, early_stopping=False)
     with EpochProgress(copy.epochs(), f"a run of {longer} times as many epochs") as bar:
-        copy = changed(copy, callbacks=(bar,))
+        copy = copy.clone(callbacks=(bar,))
         copy.fit(training_ratings(model), sample_weight=model.fitted_.ratings.weights)
     note(
         f"the longer run of {copy.n_iter_:,} epochs ended with an objective of {copy.history_.records[-1].objective:g}"
