@@ -31,7 +31,8 @@ LAYERS = re.findall(
     readers.movielens  readers.catalogue  readers.load  readers
     problem.factors  problem.objective  problem.initialisers  problem
     evaluation.splits  evaluation.metrics  evaluation.baselines
-    solvers.base  solvers.extrapolation  solvers.nnls  solvers.grid  solvers.stochastic  solvers.sgd  solvers.*  solvers
+    solvers.base  solvers.extrapolation  solvers.rows  solvers.exact_rows  solvers.grid  solvers.stochastic
+    solvers.sgd  solvers.*  solvers
     training  checkpoint
     fitted.top_n  fitted.similarity  fitted.state  fitted.fold_in  fitted.update  fitted.lists
     fitted.factor_statistics  fitted.explanation  fitted.model_file  fitted.export  fitted

@@ -17,7 +17,15 @@ from nmf_scratch import _jit
 from nmf_scratch.data.ratings import ones
 from nmf_scratch.problem.factors import Columns
 from nmf_scratch.problem.objective import Penalty
-from nmf_scratch.solvers import adagrad, adam, als, coordinate_descent, exponentiated_gradient, multiplicative, sgd
+from nmf_scratch.solvers import (
+    adagrad,
+    adam,
+    coordinate_descent,
+    exact_rows,
+    exponentiated_gradient,
+    multiplicative,
+    sgd,
+)
 from nmf_scratch.solvers.grid import Side, Visits
 
 CONSTRAINTS = (Path(__file__).parents[1] / "constraints.txt").read_text(encoding="utf-8").split()
@@ -45,7 +53,7 @@ WIDE = llvmlite.binding.get_host_cpu_features().get("avx512f", False)
 """Whether there is AVX-512: the compiler then unrolls the visits of the stochastic solvers further than with AVX2."""
 
 HOT = {
-    "sgd": (sgd.sgd_sweep, (VISITS, SIDE, SIDE, True, NUMBER), 14 if WIDE else 9),
+    "sgd": (sgd.sgd_sweep, (VISITS, SIDE, SIDE, True, NUMBER), 13 if WIDE else 9),
     "adagrad": (adagrad.by_row, (VISITS, SIDE, SIDE, SUMS, True, NUMBER, NUMBER, NUMBER), 17 if WIDE else 15),
     "adagrad, coordinates": (adagrad.by_coordinate, (VISITS, SIDE, SIDE, SUMS, True, NUMBER), 17),
     "adam": (adam.adam_sweep, (VISITS, SIDE, SIDE, MEMORY, MEMORY, True, (NUMBER,) * 4), 25),
@@ -57,7 +65,7 @@ HOT = {
         (VECTOR, MATRIX, VECTOR, NUMBER, NUMBER, PENALTY, Columns(14, 14, 15)),
         10,
     ),
-    "als": (als.multiply_four, (MATRIX, MATRIX, np.uint64(0), np.uint64(0), np.uint64(16)), 16),
+    "als": (exact_rows.multiply_four, (MATRIX, MATRIX, np.uint64(0), np.uint64(0), np.uint64(16)), 16),
 }
 """Kernel, arguments it is compiled for, and the least packed products: more than remain when sums stay scalar."""
 

@@ -33,6 +33,9 @@ from nmf_scratch._kernel_cache import KernelCache
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+LINE = 16
+"""float32 numbers in a cache line, and in a 512-bit register: rows are padded with zeros to a multiple of it."""
+
 _OPTIONS: dict[str, Any] = {
     "error_model": "numpy",
     "fastmath": {"reassoc", "contract", "nsz", "arcp"},
@@ -56,10 +59,16 @@ def parallel_kernel(function: F) -> F:
     return _kept(numba.njit(**_PARALLEL)(function), function)
 
 
-def _kept(compiled: Any, function: F) -> F:
+def serial(parallel: F) -> F:
+    """Compile a parallel kernel once more, for the calling thread: short work is not worth waking the others."""
+    function = getattr(parallel, "py_func", parallel)
+    return _kept(numba.njit(**_OPTIONS)(function), function, "serial")
+
+
+def _kept(compiled: Any, function: F, kind: str = "") -> F:
     """Let a kernel keep what is compiled of it; without Numba it is the function itself, and nothing is."""
     if compiled is not function:
-        compiled._cache = KernelCache(function)
+        compiled._cache = KernelCache(function, kind)
     return compiled  # type: ignore[no-any-return]
 
 

@@ -51,10 +51,12 @@ class KernelCache(NumbaCache):
     ----------
     function : callable
         The kernel as it was written.
+    kind : str, optional
+        Tells apart what is compiled of one function in several ways.
     """
 
-    def __init__(self, function: Callable[..., Any]) -> None:
-        self._module, self._name = function.__module__, function.__qualname__
+    def __init__(self, function: Callable[..., Any], kind: str = "") -> None:
+        self._module, self._name = function.__module__, ".".join(filter(None, (function.__qualname__, kind)))
         self.enable()
 
     @property

@@ -9,7 +9,7 @@ from nmf_scratch import InputError
 from nmf_scratch.problem.factors import Factors, scaled_start
 from nmf_scratch.problem.objective import Objective, exponent
 from nmf_scratch.solvers import AlternatingLeastSquares
-from nmf_scratch.solvers.nnls import descend, pivot
+from nmf_scratch.solvers.exact_rows import descend, pivot
 from nmf_scratch.training import Monitor, Stopping, fit_factors
 
 STRICTLY_CONVEX = [kind for kind in OBJECTIVES if kind != "none"]

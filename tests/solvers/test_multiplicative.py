@@ -10,8 +10,8 @@ from reference import multiplicative as naive
 
 from nmf_scratch.problem.factors import scaled_start
 from nmf_scratch.solvers import MultiplicativeUpdates, multiplicative
-from nmf_scratch.solvers.base import tile_cuts
 from nmf_scratch.solvers.multiplicative import pulls
+from nmf_scratch.solvers.rows import tile_cuts
 from nmf_scratch.training import Monitor, Stopping, fit_factors
 
 BETAS = [1.5, 1.0, 0.5, 0.0]  # squared error is in the contract

@@ -2,7 +2,7 @@
 
 Someone new has rated a few items. The items' rows are known, so the new row is the small problem that a user's row is
 in every half-step of `als`, with the same penalty: (ALS.1) and (ALS.2), solved exactly by the kernels of
-`nmf_scratch.solvers.nnls`. No other row moves (Sarwar et al., *Incremental singular value
+`nmf_scratch.solvers.exact_rows`. No other row moves (Sarwar et al., *Incremental singular value
 decomposition algorithms*, ICCIT 2002, call that folding in). The ridge counts the *new* ratings, as it counted
 everybody else's, and the bias is drawn to the common level: who has rated little is taken for an average person.
 
@@ -33,33 +33,19 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from nmf_scratch._check import InputError
-from nmf_scratch._jit import kernel, threads
+from nmf_scratch._jit import threads
 from nmf_scratch.data.encoder import LabelEncoder
 from nmf_scratch.data.inputs import UNKNOWN, columns_of, outside, split_table, values_of
 from nmf_scratch.data.ratings import Compressed, Ratings, ones, take_rows, weight_of_rows
 from nmf_scratch.fitted.state import Fitted, FoldedUser, as_column
 from nmf_scratch.problem.factors import NO_COLUMN, Columns, Factors
-from nmf_scratch.problem.objective import FLOOR, Objective, Penalty
-from nmf_scratch.solvers.als import (
-    CHUNK,
-    LANES,
-    explained,
-    in_float64,
-    normal_equations,
-    padded,
-    singular_in,
-    solve_rows,
-    sum_products,
-)
-from nmf_scratch.solvers.base import even_spans, in_dtype
+from nmf_scratch.problem.objective import FLOOR, Objective
+from nmf_scratch.solvers.exact_rows import fixed, solve
 from nmf_scratch.solvers.multiplicative import exponents, multiply_rows, shares
-from nmf_scratch.solvers.nnls import descend, pivot
+from nmf_scratch.solvers.rows import even_spans, in_dtype
 
 PARALLEL_FROM = 2_000
 """Ratings that are worth several threads."""
-
-DESCENT = (1000, 1e-10)
-"""Sweeps and tolerance of the descent that a singular row falls back to, as in `als`."""
 
 SHOWN = 3
 """A warning shows at most this many ids."""
@@ -85,8 +71,7 @@ class RowSolver:
         self._rows, self._fixed = (factors.W, factors.H) if side == 0 else (factors.H, factors.W)
         self._columns: Columns = factors.columns[side]
         self._objective, self._side = objective, side
-        self._partners = padded(self._fixed, self._columns.n_latent)
-        self._explained = explained(self._fixed, self._columns)
+        self._partners = fixed(self._fixed, self._columns)
 
     def solve(self, view: Compressed, *, n_threads: int | None = None) -> NDArray[Any]:
         """Return the best row for each row of ratings.
@@ -110,14 +95,13 @@ class RowSolver:
         rows = np.zeros((len(view.indptr) - 1, self._fixed.shape[1]), dtype)
         if self._columns.frozen != NO_COLUMN:
             rows[:, self._columns.frozen] = 1
-        penalty = in_float64(self._objective.penalty(self._side, weight_of_rows(view), dtype))
-        options = (True, singular_in(dtype), *DESCENT)
-        arguments = (rows, self._partners, self._explained, penalty, self._columns, options)
-        if len(view.values) < PARALLEL_FROM:  # not worth a parallel region, nor waiting for a fit in another thread
-            solve_few(view, *arguments)
+        penalty = self._objective.penalty(self._side, weight_of_rows(view), dtype)
+        problem = view, rows, self._partners, penalty, self._columns
+        if len(view.values) < PARALLEL_FROM:
+            solve(*problem)
         else:
             with threads(n_threads):
-                solve_rows(view, even_spans(view), *arguments)
+                solve(*problem, spans=even_spans(view))
         return rows
 
     def _multiply(self, view: Compressed, n_threads: int | None) -> NDArray[Any]:
@@ -273,34 +257,3 @@ def _by_user(users: NDArray[Any], items: NDArray[Any], values: NDArray[Any], sha
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*repeated .user, item. pairs")
         return Ratings.from_arrays(users, items, values, n_users=shape[0], n_items=shape[1]).by_user
-
-
-@kernel
-def solve_few(
-    view: Compressed,
-    W: NDArray[Any],
-    partners: NDArray[Any],
-    explained: NDArray[Any],
-    penalty: Penalty,
-    columns: Columns,
-    options: tuple[bool, float, int, float],
-) -> None:
-    """Do what `als.solve_rows` does, on the calling thread; that one loses a tenth of its speed if it calls this."""
-    k, width = columns.n_latent, partners.shape[1]
-    copies = np.zeros((CHUNK, width + LANES), partners.dtype)
-    sums, totals = np.empty((width + 4, width), partners.dtype), np.empty(2, partners.dtype)
-    n_free = k + (columns.free_bias >= 0)
-    A, d, w = np.empty((n_free, n_free)), np.empty(n_free), np.empty(n_free)
-    for u in range(len(W)):
-        observed = slice(view.indptr[u], view.indptr[u + 1])
-        own = view.indices[observed], view.values[observed], view.weights[observed]
-        sum_products(own, partners, explained, copies, sums, totals)
-        normal_equations(sums, totals, penalty, u, k, A, d)
-        for f in range(n_free):
-            w[f] = 0
-        if not (options[0] and pivot(A, d, w, options[1])):
-            descend(A, d, w, options[2], options[3])
-        for f in range(k):
-            W[u, f] = w[f]
-        if columns.free_bias >= 0:
-            W[u, columns.free_bias] = w[k]

@@ -29,9 +29,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nmf_scratch._check import check_choice, check_number
-from nmf_scratch._jit import kernel
+from nmf_scratch._jit import LINE, kernel
 from nmf_scratch.solvers.base import Defaults, State
-from nmf_scratch.solvers.grid import LANES, Side, Visits
+from nmf_scratch.solvers.grid import Side, Visits
 from nmf_scratch.solvers.stochastic import Stochastic, order_of
 
 GROUPS = ("row", "coordinate")
@@ -81,7 +81,7 @@ class AdaGrad(Stochastic):
         if self.per == "coordinate":
             return by_coordinate(*args)
         k, number = state["columns_W"].n_latent, step.dtype.type
-        return by_row(*args, number(1 / k), number(-k % LANES))
+        return by_row(*args, number(1 / k), number(-k % LINE))
 
 
 class Sums(NamedTuple):
@@ -124,7 +124,7 @@ def by_row(
     W, b, ridge_w, lasso_w, bias_ridge_w, level_w = side_W
     H, c, ridge_h, lasso_h, bias_ridge_h, level_h = side_H
     Z_w, Z_b, Z_h, Z_c = sums
-    width = W.shape[1] // LANES * LANES  # the division tells the compiler that no remainder is to be looked after
+    width = W.shape[1] // LINE * LINE  # the division tells the compiler that no remainder is to be looked after
     zero, squares = step - step, 0.0  # zero in the dtype of the factors: a literal would widen float32 to float64
     for tile in tiles:
         for p in range(np.uint64(starts[tile]), np.uint64(starts[tile + 1])):
@@ -165,7 +165,7 @@ def by_coordinate(visits: Visits, side_W: Side, side_H: Side, sums: Sums, biases
     W, b, ridge_w, lasso_w, bias_ridge_w, level_w = side_W
     H, c, ridge_h, lasso_h, bias_ridge_h, level_h = side_H
     Z_w, Z_b, Z_h, Z_c = sums
-    width = W.shape[1] // LANES * LANES
+    width = W.shape[1] // LINE * LINE
     zero, squares = step - step, 0.0
     for tile in tiles:
         for p in range(np.uint64(starts[tile]), np.uint64(starts[tile + 1])):

@@ -32,9 +32,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nmf_scratch._check import check_number
-from nmf_scratch._jit import kernel
+from nmf_scratch._jit import LINE, kernel
 from nmf_scratch.solvers.base import Defaults, State
-from nmf_scratch.solvers.grid import LANES, Side, Visits
+from nmf_scratch.solvers.grid import Side, Visits
 from nmf_scratch.solvers.stochastic import Stochastic, order_of
 
 EPSILON = 1e-8
@@ -144,7 +144,7 @@ def adam_sweep(
     tiles, starts, users, items, values, weights = visits
     W, b, ridge_w, lasso_w, bias_ridge_w, level_w = side_W
     H, c, ridge_h, lasso_h, bias_ridge_h, level_h = side_H
-    width = W.shape[1] // LANES * LANES
+    width = W.shape[1] // LINE * LINE
     g_w, g_h = np.empty_like(W[0]), np.empty_like(H[0])
     squares = 0.0
     for tile in tiles:
@@ -178,7 +178,7 @@ def move(X: NDArray[Any], row: Any, gradient: NDArray[Any], memory: Memory, numb
     powers[row, 0] *= beta1
     powers[row, 1] *= beta2
     rate, unbias = step / (one - powers[row, 0]), one / (one - powers[row, 1])
-    for f in range(X.shape[1] // LANES * LANES):
+    for f in range(X.shape[1] // LINE * LINE):
         g = gradient[f]
         mean[row, f] = beta1 * mean[row, f] + (one - beta1) * g  # (ADAM.1)
         square[row, f] = beta2 * square[row, f] + (one - beta2) * g * g  # (ADAM.2)

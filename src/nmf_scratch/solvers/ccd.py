@@ -42,7 +42,8 @@ from nmf_scratch._jit import kernel, parallel_kernel, threads
 from nmf_scratch.data.ratings import Compressed, Ratings
 from nmf_scratch.problem.factors import Factors
 from nmf_scratch.problem.objective import Objective, Penalty
-from nmf_scratch.solvers.base import Defaults, State, row_state
+from nmf_scratch.solvers.base import Defaults, State
+from nmf_scratch.solvers.rows import RowWise
 
 PARALLEL_FROM = 300_000
 """Fewer ratings than this are visited by one thread.
@@ -54,7 +55,7 @@ Behind = tuple[NDArray[Any], NDArray[Any]]
 
 
 @dataclass(frozen=True)
-class CyclicCoordinateDescent:
+class CyclicCoordinateDescent(RowWise):
     """Coordinate descent one column pair at a time.
 
     Parameters
@@ -66,19 +67,14 @@ class CyclicCoordinateDescent:
     inner_sweeps: int = 2
 
     name: ClassVar[str] = "ccd"
-    monotone: ClassVar[bool] = True
-    stochastic: ClassVar[bool] = False
-    parallel: ClassVar[bool] = True
-    losses: ClassVar[tuple[float, float]] = (2.0, 2.0)
     defaults: ClassVar[Defaults] = Defaults(alpha=0.28, alpha_bias=16.0, max_iter=5)
-    memory: ClassVar[tuple[str, ...]] = ()
 
     def __post_init__(self) -> None:
         check_number("inner_sweeps", self.inner_sweeps, minimum=1, integer=True)
 
     def start(self, train: Ratings, factors: Factors, objective: Objective, *, key: int, max_iter: int) -> State:
-        """Prepare views, penalties and room for both orders of the residuals; nothing is random or scheduled."""
-        return row_state(train, factors, objective) | {
+        """Prepare both sides, and room for both orders of the residuals."""
+        return super().start(train, factors, objective, key=key, max_iter=max_iter) | {
             "errors_by_user": np.empty(len(train), factors.W.dtype),
             "errors_by_item": np.empty(len(train), factors.W.dtype),
             "n_components": factors.n_components,
@@ -96,7 +92,7 @@ class CyclicCoordinateDescent:
             self._go_through_columns(state)
 
     def _go_through_columns(self, state: State) -> None:
-        by_user, by_item = state["by_user"], state["by_item"]
+        (_, _, by_user, penalty_W, *_), (_, _, by_item, penalty_H, *_) = state["sides"]
         errors_u, errors_i = state["errors_by_user"], state["errors_by_item"]
         compute_residuals(by_user, state["W"], state["H"], errors_u)
         compute_residuals(by_item, state["H"], state["W"], errors_i)
@@ -105,8 +101,8 @@ class CyclicCoordinateDescent:
         last = 0
         for f, g in self.steps(state["n_components"], state["biases"]):  # g is f but in the bias columns
             bias = f == state["n_components"]
-            move_column(by_user, errors_u, W[f], change_W, H[f], (W[last], change_H), state["penalty_W"], bias)
-            move_column(by_item, errors_i, H[g], change_H, W[g], (H[f], change_W), state["penalty_H"], bias)
+            move_column(by_user, errors_u, W[f], change_W, H[f], (W[last], change_H), penalty_W, bias)
+            move_column(by_item, errors_i, H[g], change_H, W[g], (H[f], change_W), penalty_H, bias)
             last = g
         state["W"][:], state["H"][:] = W.T, H.T
 

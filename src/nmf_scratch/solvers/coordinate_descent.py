@@ -36,20 +36,20 @@ from numpy.typing import NDArray
 
 from nmf_scratch._check import check_number
 from nmf_scratch._jit import kernel, parallel_kernel
-from nmf_scratch.data.ratings import Compressed, Ratings
-from nmf_scratch.problem.factors import Columns, Factors
-from nmf_scratch.problem.objective import Objective, Penalty
-from nmf_scratch.solvers.base import Defaults, State, fetch_ahead, row_state
-from nmf_scratch.solvers.extrapolation import Extrapolating, prepare_extrapolation
+from nmf_scratch.data.ratings import Compressed
+from nmf_scratch.problem.factors import Columns
+from nmf_scratch.problem.objective import Penalty
+from nmf_scratch.solvers.base import Defaults, State
+from nmf_scratch.solvers.rows import RowWise, Side, fetch_ahead
 
-LANES = 32
+PER_TURN = 32
 """Rows are padded with zeros to a multiple of this: what a loop over float32 handles per turn with 256-bit registers.
 
 A row of 40 ratings is two turns then; without padding it would be one turn and 8 ratings one by one."""
 
 
 @dataclass(frozen=True)
-class CoordinateDescent(Extrapolating):
+class CoordinateDescent(RowWise):
     """Element-wise coordinate descent.
 
     Parameters
@@ -65,25 +65,15 @@ class CoordinateDescent(Extrapolating):
     extrapolate: bool = False
 
     name: ClassVar[str] = "cd"
-    monotone: ClassVar[bool] = True
-    stochastic: ClassVar[bool] = False
-    parallel: ClassVar[bool] = True
-    losses: ClassVar[tuple[float, float]] = (2.0, 2.0)
     defaults: ClassVar[Defaults] = Defaults(alpha=0.28, alpha_bias=16.0, max_iter=60)
 
     def __post_init__(self) -> None:
         check_number("inner_sweeps", self.inner_sweeps, minimum=1, integer=True)
 
-    def start(self, train: Ratings, factors: Factors, objective: Objective, *, key: int, max_iter: int) -> State:
-        """Prepare both views and penalties; nothing here is random or scheduled."""
-        state = row_state(train, factors, objective)
-        return prepare_extrapolation(state, train, factors, objective) if self.extrapolate else state
-
-    def _epoch(self, state: State) -> None:
-        W, H, sweeps = state["W"], state["H"], self.inner_sweeps
-        columns_W, columns_H = state["columns"]
-        descend_rows(state["by_user"], state["spans_W"], W, H, state["penalty_W"], columns_W, sweeps)
-        descend_rows(state["by_item"], state["spans_H"], H, W, state["penalty_H"], columns_H, sweeps)
+    def half_step(self, side: Side, state: State) -> None:
+        """Take each entry to the lowest point of its parabola, (CD.3)."""
+        X, partners, view, penalty, columns, spans = side
+        descend_rows(view, spans, X, partners, penalty, columns, self.inner_sweeps)
 
 
 @parallel_kernel
@@ -103,7 +93,7 @@ def descend_rows(
     view : Compressed
         Ratings grouped by the rows of W.
     spans : ndarray of int64
-        Runs of rows to share out, see `nmf_scratch.solvers.base.even_spans`.
+        Runs of rows to share out, see `nmf_scratch.solvers.rows.even_spans`.
     W, H : ndarray, shapes (n_rows, K) and (n_columns, K)
     penalty : Penalty
         Of the side of W.
@@ -117,9 +107,9 @@ def descend_rows(
         for u in range(spans[span], spans[span + 1]):
             row = slice(indptr[u], indptr[u + 1])
             n_ratings = indptr[u + 1] - indptr[u]
-            width = (n_ratings + LANES - 1) // LANES * LANES
+            width = (n_ratings + PER_TURN - 1) // PER_TURN * PER_TURN
             # Columns an odd number of half-turns apart: a power of two would put them all into one corner of the cache.
-            partners = np.empty((W.shape[1], width + LANES // 2), W.dtype)  # (K, ratings of the row)
+            partners = np.empty((W.shape[1], width + PER_TURN // 2), W.dtype)  # (K, ratings of the row)
             partners[:, n_ratings:] = 0
             errors = np.zeros(width, W.dtype)
             gather_row(W[u], H, indices[row], values[row], weights[row], partners, errors)

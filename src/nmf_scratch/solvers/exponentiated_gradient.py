@@ -30,12 +30,12 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from nmf_scratch._jit import kernel
+from nmf_scratch._jit import LINE, kernel
 from nmf_scratch.data.ratings import Ratings
 from nmf_scratch.problem.factors import Factors
 from nmf_scratch.problem.objective import Objective
 from nmf_scratch.solvers.base import Defaults, State
-from nmf_scratch.solvers.grid import LANES, Side, Visits
+from nmf_scratch.solvers.grid import Side, Visits
 from nmf_scratch.solvers.stochastic import Stochastic, order_of
 
 FLOOR = 1e-8
@@ -117,7 +117,7 @@ def eg_sweep(
     tiles, starts, users, items, values, weights = visits
     W, b, ridge_w, lasso_w, bias_ridge_w, level_w = side_W
     H, c, ridge_h, lasso_h, bias_ridge_h, level_h = side_H
-    width = W.shape[1] // LANES * LANES
+    width = W.shape[1] // LINE * LINE
     squares = 0.0
     for tile in tiles:
         for p in range(np.uint64(starts[tile]), np.uint64(starts[tile + 1])):

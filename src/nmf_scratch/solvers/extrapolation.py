@@ -21,7 +21,6 @@ Computation 31(2), 2019, algorithm 2; here per epoch instead of per half-step, s
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import ClassVar
 
 import numpy as np
 
@@ -32,24 +31,6 @@ from nmf_scratch.solvers.base import State
 
 FIRST, GROWTH, CAP_GROWTH, SHRINK = 0.5, 1.05, 1.01, 1.5
 """β at the start, γ, the growth of the cap, and η: the values of the paper."""
-
-
-class Extrapolating:
-    """What solvers share whose epoch may be extrapolated: `extrapolate` says whether."""
-
-    extrapolate: bool
-    memory: ClassVar[tuple[str, ...]] = ("before", "objective", "momentum", "momentum_cap")
-
-    def _epoch(self, state: State) -> None:
-        """Run one plain epoch."""
-        raise NotImplementedError
-
-    def epoch(self, state: State) -> None:
-        """Update every user row, then every item row against the new user rows."""
-        if self.extrapolate:
-            extrapolated_epoch(self._epoch, state)
-        else:
-            self._epoch(state)
 
 
 def prepare_extrapolation(state: State, train: Ratings, factors: Factors, objective: Objective) -> State:

@@ -34,7 +34,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from nmf_scratch._jit import kernel, parallel_kernel, read_only
+from nmf_scratch._jit import LINE, kernel, parallel_kernel, read_only
 from nmf_scratch.data.ratings import Ratings, ones, spaced
 from nmf_scratch.problem.factors import NO_COLUMN, Columns, Factors
 from nmf_scratch.problem.objective import Penalty
@@ -72,9 +72,6 @@ TILE_BYTES = 2**17
 
 N_PIECES = 4096
 """Pieces of a single tile, whose order is new in each epoch: one rating each, if there are no more ratings."""
-
-LANES = 16
-"""Rows are padded with zeros to a multiple of this: float32 numbers in a cache line, and in a 512-bit register."""
 
 
 class Grid(NamedTuple):
@@ -193,7 +190,7 @@ class Side(NamedTuple):
     Attributes
     ----------
     latent : ndarray, shape (n_rows, width)
-        Latent columns, padded with zeros to a multiple of `LANES`.
+        Latent columns, padded with zeros to a multiple of `LINE`.
     bias : ndarray, shape (n_rows,)
         The free bias, or zeros.
     ridge, lasso : ndarray, shape (n_rows,)
@@ -235,7 +232,7 @@ def side_of(n_rows: int, n_latent: int, penalty: Penalty, rows: NDArray[np.int64
 
 def padded(n_rows: int, n_columns: int, dtype: np.dtype[Any]) -> NDArray[Any]:
     """Return an empty matrix whose rows begin with a cache line, with columns for whole registers."""
-    width = -(-n_columns // LANES) * LANES
+    width = -(-n_columns // LINE) * LINE
     n_bytes = n_rows * width * dtype.itemsize
     buffer = np.empty(n_bytes + 64, np.uint8)
     first = -buffer.ctypes.data % 64

@@ -39,8 +39,8 @@ from nmf_scratch._jit import kernel, parallel_kernel
 from nmf_scratch.data.ratings import Compressed, Ratings
 from nmf_scratch.problem.factors import Columns, Factors
 from nmf_scratch.problem.objective import FLOOR, Objective, Penalty
-from nmf_scratch.solvers.base import N_SPANS, Defaults, State, even_spans, fetch_ahead, row_state, tile_cuts
-from nmf_scratch.solvers.extrapolation import Extrapolating, prepare_extrapolation
+from nmf_scratch.solvers.base import Defaults, State
+from nmf_scratch.solvers.rows import N_SPANS, RowWise, Side, even_spans, fetch_ahead, tile_cuts
 
 Own = tuple[NDArray[Any], NDArray[Any], NDArray[Any]]
 
@@ -49,7 +49,7 @@ FEW_SPANS = 16
 
 
 @dataclass(frozen=True)
-class MultiplicativeUpdates(Extrapolating):
+class MultiplicativeUpdates(RowWise):
     """Alternating multiplicative updates.
 
     Parameters
@@ -61,27 +61,25 @@ class MultiplicativeUpdates(Extrapolating):
     extrapolate: bool = False
 
     name: ClassVar[str] = "mu"
-    monotone: ClassVar[bool] = True
-    stochastic: ClassVar[bool] = False
-    parallel: ClassVar[bool] = True
     losses: ClassVar[tuple[float, float]] = (0.0, 2.0)
     defaults: ClassVar[Defaults] = Defaults(alpha=0.24, alpha_bias=16.0, max_iter=200)
 
     def start(self, train: Ratings, factors: Factors, objective: Objective, *, key: int, max_iter: int) -> State:
-        """Prepare both views and penalties; nothing here is random or scheduled."""
+        """Prepare both sides, β and γ in the dtype of the factors."""
         number = factors.W.dtype.type
-        state = row_state(train, factors, objective) | {
+        return super().start(train, factors, objective, key=key, max_iter=max_iter) | {
             "loss": (number(objective.loss), number(FLOOR)),
             "exponents": tuple(number(gamma) for gamma in exponents(objective)),
         }
-        state |= {"work_W": shares(state["by_user"], factors.H), "work_H": shares(state["by_item"], factors.W)}
-        return prepare_extrapolation(state, train, factors, objective) if self.extrapolate else state
 
-    def _epoch(self, state: State) -> None:
-        columns_W, columns_H = state["columns"]
-        W, H, loss, exponents = state["W"], state["H"], state["loss"], state["exponents"]
-        multiply_rows(state["by_user"], state["work_W"], W, H, state["penalty_W"], columns_W, loss, exponents)
-        multiply_rows(state["by_item"], state["work_H"], H, W, state["penalty_H"], columns_H, loss, exponents)
+    def half_step(self, side: Side, state: State) -> None:
+        """Multiply each entry by its ratio, (MU.4)."""
+        X, partners, view, penalty, columns, work = side
+        multiply_rows(view, work, X, partners, penalty, columns, state["loss"], state["exponents"])
+
+    def share_out(self, view: Compressed, partners: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return spans and cuts, see `shares`."""
+        return shares(view, partners)
 
 
 def shares(view: Compressed, partners: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

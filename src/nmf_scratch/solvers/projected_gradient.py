@@ -46,7 +46,8 @@ from nmf_scratch._jit import kernel, parallel_kernel
 from nmf_scratch.data.ratings import Compressed, Ratings
 from nmf_scratch.problem.factors import Columns, Factors
 from nmf_scratch.problem.objective import Objective, Penalty
-from nmf_scratch.solvers.base import Defaults, State, row_state
+from nmf_scratch.solvers.base import Defaults, State
+from nmf_scratch.solvers.rows import RowWise, Side
 
 STEPS = ("column", "row")
 
@@ -61,7 +62,7 @@ Terms = tuple[Vector, Vector, Vector]
 
 
 @dataclass(frozen=True)
-class ProjectedGradient:
+class ProjectedGradient(RowWise):
     """Alternating accelerated projected gradient with restarts.
 
     Parameters
@@ -76,28 +77,21 @@ class ProjectedGradient:
     step: str = "column"
 
     name: ClassVar[str] = "pgd"
-    monotone: ClassVar[bool] = True
-    stochastic: ClassVar[bool] = False
-    parallel: ClassVar[bool] = True
-    losses: ClassVar[tuple[float, float]] = (2.0, 2.0)
     defaults: ClassVar[Defaults] = Defaults(alpha=0.28, alpha_bias=16.0, max_iter=30)
-    memory: ClassVar[tuple[str, ...]] = ()
 
     def __post_init__(self) -> None:
         check_number("inner_steps", self.inner_steps, minimum=1, integer=True)
         check_choice("step", self.step, STEPS)
 
     def start(self, train: Ratings, factors: Factors, objective: Objective, *, key: int, max_iter: int) -> State:
-        """Prepare both views and penalties, and the momentum of each step."""
-        steps = momentum(self.inner_steps).astype(factors.W.dtype)
-        return row_state(train, factors, objective) | {"momentum": steps}
+        """Prepare both sides, and the momentum of each step."""
+        state = super().start(train, factors, objective, key=key, max_iter=max_iter)
+        return state | {"gammas": momentum(self.inner_steps).astype(factors.W.dtype)}
 
-    def epoch(self, state: State) -> None:
-        """Take a few steps on every user row, then on every item row against the new user rows."""
-        columns_W, columns_H = state["columns"]
-        options = (state["momentum"], self.step == "row")
-        descend_rows(state["by_user"], state["W"], state["H"], state["penalty_W"], columns_W, *options)
-        descend_rows(state["by_item"], state["H"], state["W"], state["penalty_H"], columns_H, *options)
+    def half_step(self, side: Side, state: State) -> None:
+        """Take a few accelerated steps on each row."""
+        X, partners, view, penalty, columns, _ = side
+        descend_rows(view, X, partners, penalty, columns, state["gammas"], self.step == "row")
 
 
 def momentum(n_steps: int) -> NDArray[np.float64]:

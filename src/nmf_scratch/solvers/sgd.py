@@ -35,9 +35,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nmf_scratch._check import check_number
-from nmf_scratch._jit import kernel
+from nmf_scratch._jit import LINE, kernel
 from nmf_scratch.solvers.base import Defaults, State
-from nmf_scratch.solvers.grid import LANES, Side, Visits
+from nmf_scratch.solvers.grid import Side, Visits
 from nmf_scratch.solvers.stochastic import Stochastic, order_of
 
 
@@ -108,7 +108,7 @@ def sgd_sweep(visits: Visits, side_W: Side, side_H: Side, biases: bool, step: An
     tiles, starts, users, items, values, weights = visits
     W, b, ridge_w, lasso_w, bias_ridge_w, level_w = side_W
     H, c, ridge_h, lasso_h, bias_ridge_h, level_h = side_H
-    width = W.shape[1] // LANES * LANES  # the division tells the compiler that no remainder is to be looked after
+    width = W.shape[1] // LINE * LINE  # the division tells the compiler that no remainder is to be looked after
     zero, one = step - step, step / step  # in the dtype of the factors: a literal would widen float32 to float64
     squares = 0.0
     for tile in tiles:
