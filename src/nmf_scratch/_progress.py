@@ -1,20 +1,32 @@
-"""A progress bar over epochs, as a callback of the training loop. Shown on a terminal, by stderr, or in a notebook."""
+"""Progress bars on stderr where that is a terminal, in HTML in a notebook: over epochs, and over the bytes of files."""
 
 from __future__ import annotations
 
 import math
+import sys
 from html import escape
 from time import monotonic
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
 
 if TYPE_CHECKING:
     from nmf_scratch.history import EpochRecord
 
 COMPILING = "compiling kernels …"
+
+PATIENCE = 2.0
+"""A file that is read or written within so many seconds needs no bar."""
 
 
 class EpochProgress:
@@ -114,3 +126,52 @@ def mention_compiling() -> bool:
     for bar in _shown[-1:]:
         bar._progress.update(bar._task, error=COMPILING)
     return bool(_shown)
+
+
+class ByteProgress:
+    """A bar over bytes that stands once the work has outlasted `PATIENCE`; use it as a context manager.
+
+    With the members that pooch asks of the bar of a download.
+
+    Parameters
+    ----------
+    description : str
+        What is being done, shown in front of the bar.
+    """
+
+    def __init__(self, description: str) -> None:
+        self.total: float | None = None
+        self._description, self._done = description, 0
+        self._started: float | None = None
+        self._bar: Progress | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def __call__(self, done: int, total: float | None) -> None:
+        """Show that `done` of `total` bytes have been dealt with."""
+        self._done, self.total, now = done, total, monotonic()
+        self._started = self._started or now
+        if self._bar is None and now - self._started > PATIENCE and sys.stderr.isatty():
+            columns = (TextColumn(self._description), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+            self._bar = Progress(*columns, console=Console(stderr=True), transient=True)
+            self._bar.add_task("")
+            self._bar.start()
+        if self._bar is not None:
+            self._bar.update(self._bar.task_ids[0], completed=done, total=total)
+
+    def update(self, n_bytes: int) -> None:
+        """Count bytes that have arrived."""
+        self(self._done + n_bytes, self.total)
+
+    def reset(self) -> None:
+        """Start again from nothing; pooch does so before its last update."""
+        self._done = 0
+
+    def close(self) -> None:
+        """Take the bar away, if there is one."""
+        if self._bar is not None:
+            self._bar.stop()

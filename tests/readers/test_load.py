@@ -17,7 +17,7 @@ import pytest
 import requests
 
 from nmf_scratch._check import InputError
-from nmf_scratch.readers import catalogue, load
+from nmf_scratch.readers import load
 from nmf_scratch.readers.catalogue import CATALOGUE, DataUnavailable, default_data_dir, download
 from nmf_scratch.readers.load import load_dataset
 
@@ -351,18 +351,6 @@ def test_names_that_cannot_be_downloaded(tmp_path):
         download("ml-99m", tmp_path)
     with pytest.raises(InputError, match="dataset='demo' is unknown"):
         download("demo", tmp_path)
-
-
-def test_the_progress_bar_counts_what_arrives():
-    bar = catalogue.ProgressBar("x")
-    bar.total = 100
-    bar.update(60)
-    assert bar.total == 100
-    bar.reset()
-    bar.update(100)
-    task = bar._progress.tasks[0]
-    assert task.completed == 100
-    bar.close()
 
 
 # --- the real thing ---

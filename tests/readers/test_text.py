@@ -206,17 +206,6 @@ def test_reading_takes_little_more_memory_than_its_result(write):
     assert peak < 1.5 * result + 2**17 * 32, "a chunk of 2**17 lines comes on top"
 
 
-@pytest.mark.parametrize("suffix", ["", ".gz"])
-def test_progress_counts_the_bytes_of_the_file(write, suffix):
-    content = delimited([(user, 1, 3) for user in range(50_000)], ",").encode()
-    content = gzip.compress(content, 1) if suffix else content
-    seen = []
-    parse_ratings(write(content, f"ratings.csv{suffix}"), progress=lambda done, total: seen.append((done, total)))
-    assert {total for _, total in seen} == {len(content)}
-    assert [done for done, _ in seen] == sorted(done for done, _ in seen)
-    assert seen[0][0] <= seen[-1][0] == len(content)
-
-
 def test_zero_and_half_stars_are_not_taken_for_padding(write):
     ratings = read_ratings(write("0,0,0.5\n-3,10,05\n"))
     assert ratings["user"].tolist() == [0, -3]

@@ -30,13 +30,13 @@ def export(
     factor_0 is the first factor. A prediction is the user's bias, plus the item's, plus the sum of the products of
     their factors, clipped to the rating scale.
     """
+    from nmf_scratch._progress import ByteProgress
     from nmf_scratch.fitted.export import export_factors
     from nmf_scratch.model import NMF
-    from nmf_scratch.readers.progress import reading_bar
 
     path = find_model(run)
     model = NMF.load(path, mmap=True)
-    with reading_bar("writing tables") as bar:
+    with ByteProgress("writing tables") as bar:
         files = export_factors(
             model.fitted_, output or path.parent, format=table_format, overwrite=overwrite, progress=bar
         )

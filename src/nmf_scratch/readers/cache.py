@@ -22,7 +22,6 @@ import pandas as pd
 
 from nmf_scratch._archive import replacing
 from nmf_scratch.readers.binary import SUFFIXES, read_binary, write_npz
-from nmf_scratch.readers.files import Progress
 from nmf_scratch.readers.table import merge_repeats
 from nmf_scratch.readers.text import parse_ratings
 
@@ -33,9 +32,7 @@ SMALLEST = 5 * 2**20
 """Files below this many bytes are read in an instant anyway."""
 
 
-def read_merged(
-    path: Path, *, cache: Path | None = None, progress: Progress | None = None, **options: Any
-) -> tuple[pd.DataFrame, int]:
+def read_merged(path: Path, *, cache: Path | None = None, **options: Any) -> tuple[pd.DataFrame, int]:
     """Read a file of ratings and merge what is repeated, or take the copy of an earlier reading.
 
     Parameters
@@ -44,8 +41,6 @@ def read_merged(
         The file, as for `read_ratings`.
     cache : Path, optional
         Folder of the copies; created if need be, but not its parents. None: no copies.
-    progress : callable, optional
-        Is told of the bytes read and the bytes there are.
     **options
         Of `parse_ratings`; errors likewise.
 
@@ -59,7 +54,7 @@ def read_merged(
     copy = _place(path, cache, options)
     if copy is not None and (found := _load(copy)):
         return found
-    ratings, n_duplicates = merge_repeats(parse_ratings(path, progress=progress, **options))
+    ratings, n_duplicates = merge_repeats(parse_ratings(path, **options))
     if copy is not None:
         _store(copy, ratings, n_duplicates)
     return ratings, n_duplicates

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nmf_scratch._check import InputError, check_choice
+from nmf_scratch._progress import ByteProgress
 from nmf_scratch.readers.files import unzip
 from nmf_scratch.readers.movielens import GROUPLENS_CITATION, GROUPLENS_LICENCE
-from nmf_scratch.readers.progress import ProgressBar
 
 DATA_DIR_VARIABLE = "NMF_SCRATCH_DATA_DIR"
 TIMEOUT = (5, 60)  # seconds to connect and to read: where GroupLens is out of reach, say so soon
@@ -179,8 +179,8 @@ def _fetch(source: Source, folder: Path, progress: bool) -> Path:
     import pooch  # slow to import, and most runs find their data at home
 
     pooch.get_logger().setLevel(logging.WARNING)
-    bar = ProgressBar(source.name) if progress else None
-    downloader = pooch.HTTPDownloader(progressbar=bar or False, chunk_size=2**16, timeout=TIMEOUT)
+    bar = ByteProgress(f"downloading {source.name}")
+    downloader = pooch.HTTPDownloader(progressbar=bar if progress else False, chunk_size=2**16, timeout=TIMEOUT)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         known_hash = None if source.mutable else source.checksum
@@ -195,8 +195,7 @@ def _fetch(source: Source, folder: Path, progress: bool) -> Path:
             f"{source.name} could not be downloaded from {source.url} ({_reason(error)}); {by_hand(source, folder)}"
         ) from error
     finally:
-        if bar:
-            bar.close()
+        bar.close()
     return Path(fetched)
 
 

@@ -23,19 +23,13 @@ from pathlib import Path
 from typing import IO, Any
 
 from nmf_scratch._check import InputError
+from nmf_scratch._progress import ByteProgress
 
 MAX_UNPACKED_BYTES = 8 * 2**30
 """The largest MovieLens archive unpacks to about 1.2 GB: more than this is an accident or an attack."""
 
-Progress = Callable[[int, int], None]
-"""What is told of a long reading: the bytes read so far, and the bytes there are."""
-
 _BUFFER_BYTES = 2**18
 _OPENERS: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
-
-
-def _ignore(done: int, total: int) -> None:
-    """Report to nobody."""
 
 
 def check_file(path: Path) -> None:
@@ -55,31 +49,31 @@ def check_file(path: Path) -> None:
 
 
 class _Watched(io.FileIO):
-    """A file that reports how much of it has been read, which for a compressed one is not what comes out."""
+    """A file that shows how much of it has been read, which for a compressed one is not what comes out."""
 
-    def __init__(self, path: Path, progress: Progress) -> None:
+    def __init__(self, path: Path, show: ByteProgress) -> None:
         super().__init__(path)
-        self._progress, self._size = progress, path.stat().st_size
+        self._show, self._size = show, path.stat().st_size
 
     def readinto(self, buffer: Any) -> int | None:
-        """Read the next bytes and report the position."""
+        """Read the next bytes and show the position."""
         n_bytes = super().readinto(buffer)
-        self._progress(self.tell(), self._size)
+        self._show(self.tell(), self._size)
         return n_bytes
 
 
 @contextmanager
-def reading(path: Path, encoding: str, progress: Progress | None = None) -> Iterator[IO[bytes]]:
+def reading(path: Path, encoding: str) -> Iterator[IO[bytes]]:
     """Open a file, decompressed where its suffix says so, for the block.
 
-    `progress` is called with the bytes read and the bytes there are; failures to read, decompress or decode end as
-    `InputError`.
+    Where that takes long a bar shows it; failures to read, decompress or decode end as `InputError`.
     """
     check_file(path)
     opener = _OPENERS.get(path.suffix.lower())
     try:
         with ExitStack() as stack:
-            raw = io.BufferedReader(_Watched(path, progress or _ignore), _BUFFER_BYTES)
+            show = stack.enter_context(ByteProgress(f"reading {path.name}"))
+            raw = io.BufferedReader(_Watched(path, show), _BUFFER_BYTES)
             handle = stack.enter_context(raw)
             yield stack.enter_context(opener(handle, "rb")) if opener else handle
     except UnicodeDecodeError as error:

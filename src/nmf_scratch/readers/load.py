@@ -22,7 +22,6 @@ from nmf_scratch.readers.cache import read_merged
 from nmf_scratch.readers.catalogue import CATALOGUE, DataUnavailable, Report, by_hand, default_data_dir, download
 from nmf_scratch.readers.files import unzip
 from nmf_scratch.readers.movielens import Reader, read_file, read_folder
-from nmf_scratch.readers.progress import reading_bar
 from nmf_scratch.readers.sniffing import Columns
 
 
@@ -74,18 +73,17 @@ def load_dataset(
         For a known name whose data cannot be had.
     """
     folder = Path(data_dir or default_data_dir())
-    with reading_bar("reading ratings") as progress:
-        read = partial(read_merged, cache=folder / "cache" if cache else None, progress=progress)
-        if isinstance(name_or_path, str) and name_or_path in CATALOGUE:
-            return _load_named(name_or_path, folder, download, report, read)
-        path = Path(name_or_path).expanduser()
-        if not path.exists():
-            raise InputError(_unknown(str(name_or_path)))
-        if path.is_dir():
-            return read_folder(path, path.resolve().name, read)
-        layout: dict[str, Any] = {"columns": columns, "separator": separator, "header": header, "encoding": encoding}
-        read_path = _read_zip if path.suffix.lower() == ".zip" else read_file
-        return read_path(path, items=items, users=users, read=read, **layout)
+    read = partial(read_merged, cache=folder / "cache" if cache else None)
+    if isinstance(name_or_path, str) and name_or_path in CATALOGUE:
+        return _load_named(name_or_path, folder, download, report, read)
+    path = Path(name_or_path).expanduser()
+    if not path.exists():
+        raise InputError(_unknown(str(name_or_path)))
+    if path.is_dir():
+        return read_folder(path, path.resolve().name, read)
+    layout: dict[str, Any] = {"columns": columns, "separator": separator, "header": header, "encoding": encoding}
+    read_path = _read_zip if path.suffix.lower() == ".zip" else read_file
+    return read_path(path, items=items, users=users, read=read, **layout)
 
 
 def _load_named(name: str, data_dir: Path, may_download: bool, report: Report | None, read: Reader) -> Dataset:

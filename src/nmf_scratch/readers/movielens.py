@@ -49,7 +49,7 @@ OCCUPATIONS = (
 """What the codes 0 to 20 of ml-1m's users.dat mean, from its README."""
 
 Reader = Callable[..., tuple[pd.DataFrame, int]]
-"""`read_merged`, perhaps with a cache and a progress bar."""
+"""`read_merged`, perhaps with a cache."""
 
 NONE_KNOWN = "unknown"
 """What u.genre calls the lack of a genre."""

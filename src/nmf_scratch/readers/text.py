@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from nmf_scratch._check import InputError
 from nmf_scratch.readers.binary import SUFFIXES, read_binary, spread
-from nmf_scratch.readers.files import Progress, reading
+from nmf_scratch.readers.files import reading
 from nmf_scratch.readers.sniffing import Columns, Format, first_problem, sniff
 from nmf_scratch.readers.table import checked, has_blanks, is_sound, merge_repeats, with_seconds
 
@@ -85,12 +85,10 @@ def parse_ratings(
     header: bool | None = None,
     encoding: str = "utf-8",
     padded_ids: bool = True,
-    progress: Progress | None = None,
 ) -> pd.DataFrame:
     """Read every line of a ratings file, repeats included; parameters and errors as in `read_ratings`.
 
-    `padded_ids=False` skips the search for ids such as ``007`` in files that are known to have none; `progress` is
-    told of the bytes read and the bytes there are.
+    `padded_ids=False` skips the search for ids such as ``007`` in files that are known to have none.
     """
     path = Path(path)
     if path.suffix.lower() in SUFFIXES:
@@ -100,19 +98,17 @@ def parse_ratings(
     text = ids if padded_ids and _has_padded_number(path, form.separator, encoding) else set()
     gathered = None
     while gathered is None:
-        gathered = _gather(path, form, encoding, text, progress)
+        gathered = _gather(path, form, encoding, text)
     return pd.DataFrame({role: gathered.pop(role).joined() for role in form.positions}, copy=False)
 
 
-def _gather(
-    path: Path, form: Format, encoding: str, text: set[int], progress: Progress | None
-) -> dict[str, _Column] | None:
+def _gather(path: Path, form: Format, encoding: str, text: set[int]) -> dict[str, _Column] | None:
     """Collect the columns chunk by chunk; None if ids turn out not to be integers, which adds them to `text`."""
     columns = {role: _Column() for role in form.positions}
     ids = {form.positions["user"], form.positions["item"]}
     kinds_of_time: set[bool] = set()
     n_lines, has_blank_end = 0, False
-    for fields in _chunks(path, form, encoding, text, progress):
+    for fields in _chunks(path, form, encoding, text):
         if other := {i for i in ids - text if fields[i].dtype.kind != "i"}:  # "x", "1.50", "True", 2**63
             text |= other
             return None
@@ -183,9 +179,7 @@ def _is_plain(text: str) -> bool:
     return bool(_INTEGER.fullmatch(text)) and -(2**63) <= int(text) < 2**63
 
 
-def _chunks(
-    path: Path, form: Format, encoding: str, text: set[int], progress: Progress | None
-) -> Iterator[pd.DataFrame]:
+def _chunks(path: Path, form: Format, encoding: str, text: set[int]) -> Iterator[pd.DataFrame]:
     """Yield `_CHUNK_LINES` lines at a time as columns 0 … n_fields - 1; those in `text` as they are written."""
     step = len(form.separator)
     inner = {i: [""] for i in range(step * form.n_fields - step + 1) if i % step}  # between the colons of "::"
@@ -197,7 +191,7 @@ def _chunks(
         "quoting": csv.QUOTE_NONE if step == 2 else csv.QUOTE_MINIMAL,
     }
     try:
-        with reading(path, encoding, progress) as handle, pd.read_csv(
+        with reading(path, encoding) as handle, pd.read_csv(
             handle, header=None, skiprows=form.skip, keep_default_na=False, low_memory=False,
             skipinitialspace=True, encoding=encoding, chunksize=_CHUNK_LINES, **options,
         ) as chunks:  # fmt: skip
