@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from nmf_scratch import NMF, Dataset, InputError, Ratings, cross_validate
-from nmf_scratch.data.inputs import columns_of, encode, split_table
+from nmf_scratch.data.inputs import encode, read_input
 
 USERS = [30, 10, 20, 30, 10, 20, 10]
 ITEMS = ["b", "a", "a", "a", "c", "b", "b"]
@@ -302,8 +302,10 @@ def test_encoding_loses_nothing_whatever_the_form(triples):
         assert list(decoded) == sorted(triples)
 
 
-def test_splitting_a_table_leaves_the_columns_as_they_were():
-    table = PAIRS.assign(rating=STARS).astype({"user": "Int64", "item": "category"})
-    pairs, y = split_table(table, None)
-    users, items = columns_of(pairs)
-    assert (users.dtype, items.dtype, y.dtype) == ("Int64", "category", "float64")
+def test_reading_a_table_leaves_ids_and_times_as_they_were():
+    times = pd.date_range("2020-01-01", periods=len(STARS))
+    table = PAIRS.assign(rating=STARS, timestamp=times).astype({"user": "Int64", "item": "category"})
+    read = read_input(table)
+    assert (read.users.dtype, read.items.dtype, read.values.dtype) == ("Int64", "category", "float32")
+    assert (read.times == times).all()
+    assert read_input(PAIRS, STARS).times is None

@@ -11,11 +11,12 @@ RNG = np.random.default_rng(0)
 CODES = RNG.permutation(40 * 25)[:400]
 FRAME = pd.DataFrame({"user": CODES // 25, "item": CODES % 25, "rating": RNG.integers(1, 6, 400).astype(float)})
 NAMES = ["mu", "sgd"]
+OPTIONS = {"solvers": NAMES, "n_components": 3, "max_iter": 6, "cv": KFold(2, shuffle=True, random_state=0)}
 
 
 @pytest.fixture(scope="module")
 def table():
-    return compare(FRAME, solvers=NAMES, n_components=3, max_iter=6, cv=KFold(2, shuffle=True, random_state=0))
+    return compare(FRAME, **OPTIONS)
 
 
 def test_one_row_per_solver_fold_and_epoch(table):
@@ -25,6 +26,11 @@ def test_one_row_per_solver_fold_and_epoch(table):
     ]  # fmt: skip
     assert len(table) == 2 * 2 * 7
     assert not table.isna().any().any()
+
+
+def test_pairs_may_come_as_an_array_beside_their_ratings(table):
+    again = compare(FRAME[["user", "item"]].to_numpy(), FRAME["rating"].to_numpy(), **OPTIONS)
+    pd.testing.assert_frame_equal(again.drop(columns="seconds"), table.drop(columns="seconds"))
 
 
 def test_all_solvers_start_from_the_same_point(table):

@@ -15,7 +15,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -28,7 +28,6 @@ from nmf_scratch.data.ratings import Ratings
 
 UNKNOWN = -1
 """Code of an id that was not seen in training."""
-
 
 NAMES = ("user", "item")
 """The columns of a table of pairs."""
@@ -59,15 +58,16 @@ class PairEncoder:
     names: tuple[Any, Any] | None = field(default=None, kw_only=True)
 
     @classmethod
-    def fit_transform(cls, X: Any) -> tuple[PairEncoder, NDArray[Any], NDArray[Any]]:
-        """Learn the ids of an (n, 2) table of users and items; return the encoder and both columns of codes."""
-        X = as_table(X)
+    def fit_transform(
+        cls, users: Any, items: Any, names: tuple[Any, Any] | None = None
+    ) -> tuple[PairEncoder, NDArray[Any], NDArray[Any]]:
+        """Learn two columns of ids; return the encoder and both columns of codes."""
         encoders = LabelEncoder(unknown="code"), LabelEncoder(unknown="code")
         codes = []
-        for name, encoder, ids in zip(NAMES, encoders, columns_of(X), strict=True):
+        for name, encoder, ids in zip(NAMES, encoders, (users, items), strict=True):
             with _naming(name):
                 codes.append(encoder.fit_transform(ids))
-        return cls(*encoders, names=_names_of(X)), codes[0], codes[1]
+        return cls(*encoders, names=names), codes[0], codes[1]
 
     def transform(self, X: Any) -> tuple[NDArray[Any], NDArray[Any]]:
         """Return the codes of users and items, each of shape (n,); −1 where unseen."""
@@ -212,11 +212,40 @@ def _first_text(y: Any) -> str:
     return f"{column.iloc[where]!r} at position {where}"
 
 
-def split_table(X: Any, y: Any) -> tuple[Any, Any]:
-    """Separate pairs and ratings when both came in one: a `Dataset`, a frame with a "rating" column, a matrix."""
-    if y is not None:
-        return X, y
-    X = as_table(_from_matrix(X))
+class Read(NamedTuple):
+    """Ratings as the caller has them, one row each.
+
+    Attributes
+    ----------
+    users, items : ndarray or Series, shape (n,)
+        Raw ids.
+    values : ndarray of float32, shape (n,)
+    times : ndarray, shape (n,), or None
+        Column "timestamp", where there is one.
+    names : (str, str) or None
+        What the columns of ids were called.
+    """
+
+    users: Any
+    items: Any
+    values: NDArray[np.float32]
+    times: NDArray[Any] | None
+    names: tuple[Any, Any] | None
+
+
+def read_input(X: Any, y: Any = None) -> Read:
+    """Read ratings in any form that callers may pass; see `encode`."""
+    if y is not None and (issparse(X) or isinstance(X, Ratings)):
+        raise InputError(f"X is a {type(X).__name__}, sparse with ratings of its own: leave y out")
+    X = as_table(_from_matrix(X) if y is None else X)
+    times = np.asarray(X["timestamp"]) if isinstance(X, pd.DataFrame) and "timestamp" in X else None
+    pairs, y = (X, y) if y is not None else _split(X)
+    users, items = columns_of(pairs)
+    return Read(users, items, values_of(y, len(users)), times, _names_of(pairs))
+
+
+def _split(X: Any) -> tuple[Any, Any]:
+    """Separate pairs and ratings when both came in one."""
     if isinstance(X, pd.DataFrame) and {"user", "item", "rating"} <= set(X.columns):
         return X[["user", "item"]], X["rating"]
     raise InputError(
@@ -267,21 +296,18 @@ def encode(X: Any, y: Any = None, weights: Any = None) -> tuple[PairEncoder, Rat
     encoder : PairEncoder
     ratings : Ratings
     """
-    if y is not None and (issparse(X) or isinstance(X, Ratings)):
-        raise InputError(f"X is a {type(X).__name__}, sparse with ratings of its own: leave y out")
     X = _from_matrix(X) if y is None else X
-    if isinstance(X, Ratings):
+    if isinstance(X, Ratings) and y is None:
         if weights is not None:
             raise InputError(
                 "sample_weight goes with rows of X, which here is a matrix or Ratings: pass Ratings that hold weights"
             )
         ids = (np.arange(X.n_users), np.arange(X.n_items))
         return PairEncoder(*(LabelEncoder(unknown="code").fit(codes) for codes in ids)), X
-    X, y = split_table(X, y)
-    encoder, users, items = PairEncoder.fit_transform(X)
-    if len(users) == 0:
+    users, items, values, _, names = read_input(X, y)
+    if len(values) == 0:
         raise InputError("X is empty: pass at least one rating")
-    values = values_of(y, len(users))
+    encoder, users, items = PairEncoder.fit_transform(users, items, names)
     if weights is not None:
         weights = values_of(weights, len(users), "sample_weight")
     n_users, n_items = len(encoder.users.classes_), len(encoder.items.classes_)

@@ -17,9 +17,9 @@ import pandas as pd
 
 from nmf_scratch._check import check_choice, check_number
 from nmf_scratch._random import random_key
-from nmf_scratch.data.inputs import PairEncoder, encode, split_table, values_of
+from nmf_scratch.data.inputs import PairEncoder, encode
+from nmf_scratch.evaluation.cross_validation import RatingData
 from nmf_scratch.evaluation.metrics import rmse
-from nmf_scratch.evaluation.splits import check_cv
 from nmf_scratch.history import EpochRecord, TrainingHistory
 from nmf_scratch.problem.factors import BIAS_LEVEL, Factors, scaled_start
 from nmf_scratch.problem.objective import Objective
@@ -87,13 +87,11 @@ def compare(
     names = list(SOLVERS) if solvers is None else list(solvers)
     for name in names:
         check_choice("solver", name, SOLVERS)
-    X, y = split_table(X, y)
-    values = values_of(y, len(X))
     check_number("longer", longer, minimum=0, integer=True)
-    runs = []
-    for fold, (train, test) in enumerate(check_cv(cv).split(X), start=1):
+    data, runs = RatingData(X, y), []
+    for fold, train, test in data.folds(cv, None):
         for seed in [random_state] if isinstance(random_state, int) else random_state:
-            parts = X.iloc[train], values[train], X.iloc[test], values[test]
+            parts = data.pairs.iloc[train], data.values[train], data.pairs.iloc[test], data.values[test]
             problem = _Problem(*parts, objective, n_components, seed, partial(_tell, on_epoch, fold))
             reference = problem.reference(max_iter, longer) if longer else np.nan
             keys = {"fold": fold, "seed": seed, "reference": reference}

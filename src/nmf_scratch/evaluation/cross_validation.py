@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from nmf_scratch._check import InputError, check_number
 from nmf_scratch.data.dataset import Dataset
-from nmf_scratch.data.inputs import PairEncoder, columns_of, split_table, values_of
+from nmf_scratch.data.inputs import PairEncoder, read_input
 from nmf_scratch.data.ratings import Ratings
 from nmf_scratch.evaluation.metrics import (
     RANKING_METRICS,
@@ -50,13 +50,13 @@ class RatingData:
     """The caller's ratings, and the table that splitters look at, with timestamps where there are any."""
 
     def __init__(self, X: Any, y: Any) -> None:
-        source = X.ratings if isinstance(X, Dataset) else X
-        X, y = split_table(X, y)
-        users, items = columns_of(X)
+        users, items, self.values, times, _ = read_input(X, y)
         self.pairs = pd.DataFrame({"user": np.asarray(users), "item": np.asarray(items)})
-        self.values = values_of(y, len(self.pairs))
-        timed = isinstance(source, pd.DataFrame) and "timestamp" in source
-        self.table = self.pairs.assign(timestamp=np.asarray(source["timestamp"])) if timed else self.pairs
+        self.table = self.pairs if times is None else self.pairs.assign(timestamp=times)
+
+    def codes(self) -> tuple[PairEncoder, NDArray[Any], NDArray[Any]]:
+        """Encode users and items."""
+        return PairEncoder.fit_transform(self.pairs["user"], self.pairs["item"])
 
     def folds(self, cv: Any, on_fold: OnFold | None) -> Iterable[tuple[int, NDArray[np.intp], NDArray[np.intp]]]:
         """Yield (number of the fold from 1, train, test), each announced first."""
@@ -178,7 +178,7 @@ def evaluate_groups(
     """
     data, names = RatingData(X, y), [by] if isinstance(by, str) else list(by)
     fixed = {name: _column(X, data.pairs, name) for name in names if name not in QUANTILES}
-    codes = dict(zip(QUANTILES, PairEncoder.fit_transform(data.pairs)[1:], strict=True))
+    codes = dict(zip(QUANTILES, data.codes()[1:], strict=True))
     rows = []
     for fold, train, test in data.folds(cv, on_fold):
         fitted, _ = data.fit(model, train)
@@ -285,7 +285,7 @@ class _Lists:
 
     def __init__(self, data: RatingData, k: int) -> None:
         self.values, self.k = data.values, k
-        self.encoder, self.users, self.items = PairEncoder.fit_transform(data.pairs)
+        self.encoder, self.users, self.items = data.codes()
         self.n_items = len(self.encoder.items.classes_)
 
     def measure(

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from nmf_scratch._check import InputError, check_number
 from nmf_scratch.data.dataset import Dataset
+from nmf_scratch.data.encoder import LabelEncoder
 from nmf_scratch.data.inputs import PairEncoder
 from nmf_scratch.evaluation.baselines import BiasModel
 from nmf_scratch.evaluation.cross_validation import quantile_groups
@@ -125,7 +126,7 @@ def judge_predictions(model: Any, train: pd.DataFrame, test: pd.DataFrame) -> pd
     table = test[[*pairs, "rating"]].reset_index(drop=True)
     table["prediction"] = model.predict(table[pairs])
     table["bias_model"] = BiasModel().fit(train[pairs], train["rating"]).predict(table[pairs])
-    codes = PairEncoder.fit_transform(pd.concat([train[pairs], table[pairs]], ignore_index=True))[1:]
+    codes = [LabelEncoder().fit_transform(pd.concat([train[side], table[side]])) for side in pairs]
     n_train = len(train)
     for side, code in zip(pairs, codes, strict=True):
         table[f"{side}_ratings"] = np.bincount(code[:n_train], minlength=code.max() + 1)[code[n_train:]]
@@ -282,7 +283,7 @@ def exposure(recommender: Any, train: pd.DataFrame, n: int = 10) -> Exposure:
     n : int
         Length of the lists.
     """
-    encoder, _, items = PairEncoder.fit_transform(train[["user", "item"]])
+    encoder, _, items = PairEncoder.fit_transform(train["user"], train["item"])
     counts = np.bincount(items)
     order = np.argsort(-counts, kind="stable")
     listed = encoder.item_codes(recommender.recommend(encoder.users.classes_, n=n)["item"])

@@ -35,7 +35,7 @@ from numpy.typing import NDArray
 from nmf_scratch._check import InputError
 from nmf_scratch._jit import threads
 from nmf_scratch.data.encoder import LabelEncoder
-from nmf_scratch.data.inputs import UNKNOWN, columns_of, outside, split_table, values_of
+from nmf_scratch.data.inputs import UNKNOWN, outside, read_input, values_of
 from nmf_scratch.data.ratings import Compressed, Ratings, ones, take_rows, weight_of_rows
 from nmf_scratch.fitted.state import Fitted, FoldedUser, as_column
 from nmf_scratch.problem.factors import NO_COLUMN, Columns, Factors
@@ -171,18 +171,10 @@ def fold_in(fitted: Fitted, ratings: Any, *, n_threads: int | None = None) -> Fo
 
 def fold_in_many(fitted: Fitted, X: Any, y: Any = None, *, n_threads: int | None = None) -> dict[Any, FoldedUser]:
     """Find the rows of many new users at once; see `NMF.fold_in_many`."""
-    pairs, values = split_table(X, y)
-    user_ids, items = columns_of(pairs)
-    encoder = LabelEncoder()
-    users = encoder.fit_transform(user_ids)
-    values = values_of(values, len(users))
-    return dict(
-        zip(
-            encoder.classes_.tolist(),
-            _folded(fitted, users, items, values, len(encoder.classes_), n_threads),
-            strict=True,
-        )
-    )
+    given, encoder = read_input(X, y), LabelEncoder()
+    users = encoder.fit_transform(given.users)
+    folded = _folded(fitted, users, given.items, given.values, len(encoder.classes_), n_threads)
+    return dict(zip(encoder.classes_.tolist(), folded, strict=True))
 
 
 def _folded(
