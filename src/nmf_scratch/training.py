@@ -39,7 +39,7 @@ from nmf_scratch.solvers.base import Rewinds
 DIVERGED_AT = 4.0
 """A run whose objective exceeds this many times its first value has diverged."""
 
-PARALLEL_FROM = 50_000
+PARALLEL_FIT = 50_000
 """Ratings below which a fit runs on one thread unless told otherwise: waking others costs more than they do."""
 
 KKT_UP_TO = 10_000_000
@@ -178,7 +178,7 @@ def fit_factors(
     """
     monitor = monitor or Monitor()
     run = _Run(train, factors, solver, objective, valid, replace(monitor, kkt=monitor.kkt or stopping.kkt_tol > 0))
-    with threads(1 if n_threads is None and len(train) < PARALLEL_FROM else n_threads):
+    with threads(1 if n_threads is None and len(train) < PARALLEL_FIT else n_threads):
         return run.result(_train(run, stopping, key, observer))
 
 

@@ -44,7 +44,7 @@ def test_any_number_of_chunks_gives_the_same(keys, n_chunks):
 def test_large_columns_are_grouped_in_parallel_whatever_the_threads(monkeypatch, n_threads, dtype):
     calls = []
     genuine = sorting.scatter_chunks
-    monkeypatch.setattr(sorting, "PARALLEL_FROM", 1000)
+    monkeypatch.setattr(sorting, "PARALLEL_SORT", 1000)
     monkeypatch.setattr(sorting, "scatter_chunks", lambda *args: calls.append(len(args[3])) or genuine(*args))
     keys = (np.arange(5000) * 7919 % 300).astype(dtype)
     with threads(n_threads):
@@ -53,7 +53,7 @@ def test_large_columns_are_grouped_in_parallel_whatever_the_threads(monkeypatch,
 
 
 def test_chunks_never_count_in_more_memory_than_the_keys_take():
-    n = sorting.PARALLEL_FROM
+    n = sorting.PARALLEL_SORT
     assert sorting._n_chunks(n - 1, 1) == 1
     assert sorting._n_chunks(n, 1) == 16
     assert sorting._n_chunks(n, n // 3) == 3
@@ -63,7 +63,7 @@ def test_chunks_never_count_in_more_memory_than_the_keys_take():
 @pytest.mark.compiled
 def test_two_threads_never_meet_in_parallel_kernels(monkeypatch):
     """Numba's workqueue layer aborts the process when they do."""
-    monkeypatch.setattr(sorting, "PARALLEL_FROM", 1000)
+    monkeypatch.setattr(sorting, "PARALLEL_SORT", 1000)
     keys = (np.arange(200_000) * 7919 % 300).astype(np.int32)
     expected = group(keys, 300, *columns(keys))[1]
     results = [None] * 4

@@ -203,12 +203,3 @@ def test_what_the_lists_hold_by_hand():
 )
 def test_gini_by_hand(lists, n_items, expected):
     assert metrics.gini(np.array(lists), n_items) == pytest.approx(expected, nan_ok=True)
-
-
-@given(st.lists(st.integers(0, 20), min_size=2, max_size=12).filter(any))
-def test_gini_is_half_the_relative_mean_difference(counts):
-    """The textbook's form (mean absolute difference over twice the mean), with n − 1 for n as in the source."""
-    lists = np.repeat(np.arange(len(counts)), counts)[:, None]
-    x = np.array(counts, dtype=float)
-    difference = np.abs(x[:, None] - x).sum() / (len(x) * (len(x) - 1))
-    assert metrics.gini(lists, len(x)) == pytest.approx(difference / (2 * x.mean()), abs=1e-12)

@@ -164,7 +164,7 @@ def test_column_order_gives_the_same_bits_alone_and_in_company(monkeypatch, para
     ratings = small_ratings(27, n_users=301, n_items=97, density=0.2)
     start = scaled_start(ratings, 5, dtype="float32", key=27)
     expected, _ = run("ccd", ratings, start, OBJECTIVES["count"], 3)
-    monkeypatch.setattr(ccd, "PARALLEL_FROM", parallel_from)
+    monkeypatch.setattr(ccd, "PARALLEL_PASS", parallel_from)
     with threads(n_threads):
         factors, _ = run("ccd", ratings, start, OBJECTIVES["count"], 3)
     np.testing.assert_array_equal(factors.W, expected.W)

@@ -5,13 +5,13 @@ from problems import OBJECTIVES, small_ratings
 
 from nmf_scratch.problem.factors import scaled_start
 from nmf_scratch.solvers import ExponentiatedGradient
-from nmf_scratch.solvers.exponentiated_gradient import FLOOR, SERIES, multiplied
+from nmf_scratch.solvers.exponentiated_gradient import SERIES, SMALLEST, multiplied
 
 
 @pytest.mark.parametrize(("dtype", "rtol"), [("float32", 3e-6), ("float64", 1e-12)])
 def test_the_short_series_is_the_exponential_and_clipped(dtype, rtol):
     x = np.linspace(-3, 3, 601).astype(dtype)
-    one, floor, *series = map(x.dtype.type, (1, FLOOR, *SERIES))
+    one, floor, *series = map(x.dtype.type, (1, SMALLEST, *SERIES))
     row = np.array([multiplied(one, y, floor, tuple(series)) for y in x])
     rounds_more = bool(numba.config.DISABLE_JIT)  # NumPy fuses no product with a sum
     np.testing.assert_allclose(row, np.exp(np.clip(x.astype(float), -1, 1)), rtol=(1 + rounds_more) * rtol)
@@ -27,7 +27,7 @@ def test_factors_stay_strictly_positive(kind, dtype):
     state = solver.start(ratings, factors, OBJECTIVES[kind], key=1, max_iter=300)
     for _ in range(300):
         solver.epoch(state)
-    floor = factors.W.dtype.type(FLOOR)
+    floor = factors.W.dtype.type(SMALLEST)
     assert factors.W.min() >= floor
     assert factors.H.min() >= floor
 

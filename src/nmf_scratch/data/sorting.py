@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from nmf_scratch._jit import kernel, operand, parallel_kernel, parallel_turn
 
-PARALLEL_FROM = 500_000
+PARALLEL_SORT = 500_000
 """Below this many entries a parallel region costs more than it saves."""
 
 _MAX_CHUNKS = 16  # each counts for itself: 4 bytes per key and chunk
@@ -82,7 +82,7 @@ def is_increasing(major: Array, minor: Array) -> bool:
 
 def _n_chunks(n: int, n_keys: int) -> int:
     """As many chunks as keep the counts smaller than the column of keys, at most `_MAX_CHUNKS`."""
-    return 1 if n < PARALLEL_FROM else max(1, min(_MAX_CHUNKS, n // n_keys))
+    return 1 if n < PARALLEL_SORT else max(1, min(_MAX_CHUNKS, n // n_keys))
 
 
 def _count(keys: Array, n_keys: int, n_chunks: int) -> Array:

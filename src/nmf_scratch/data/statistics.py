@@ -145,11 +145,13 @@ def lacking(dataset: Dataset) -> list[str]:
 
 
 def gini(counts: np.ndarray) -> float:
-    """Return the Gini coefficient of counts, shape (n,): 0 if all are equal, (n - 1) / n if one has everything."""
+    """Return the Gini coefficient of counts, shape (n,): 0 if all are equal, 1 if one has it all; NaN of nothing."""
     ascending = np.sort(np.asarray(counts, np.float64))
-    n = len(ascending)
+    n, total = len(ascending), ascending.sum()
+    if not total:
+        return float("nan")
     rank = np.arange(1, n + 1)
-    return float((2 * rank - n - 1) @ ascending / (n * ascending.sum()))
+    return float((2 * rank - n - 1) @ ascending / total) / max(n - 1, 1)  # (EV.12)
 
 
 class Histogram(NamedTuple):

@@ -28,6 +28,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from nmf_scratch._check import InputError, check_number
+from nmf_scratch.data import statistics
 from nmf_scratch.data.ratings import Ratings
 
 PerUser = NDArray[np.float64]
@@ -244,8 +245,4 @@ def gini(lists: NDArray[np.integer[Any]], n_items: int) -> float:
 
     NaN where nothing is listed; a catalogue of one item has no inequality.
     """
-    shares = np.sort(np.bincount(lists[lists >= 0], minlength=n_items)).astype(np.float64)  # ascending
-    if shares.sum() == 0:
-        return float("nan")
-    weights = 2 * np.arange(1, n_items + 1) - n_items - 1
-    return float(weights @ shares / shares.sum()) / max(n_items - 1, 1)  # (EV.12)
+    return statistics.gini(np.bincount(lists[lists >= 0], minlength=n_items))

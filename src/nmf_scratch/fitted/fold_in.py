@@ -44,7 +44,7 @@ from nmf_scratch.solvers.exact_rows import fixed, solve
 from nmf_scratch.solvers.multiplicative import exponents, multiply_rows, shares
 from nmf_scratch.solvers.rows import even_spans, in_dtype
 
-PARALLEL_FROM = 2_000
+PARALLEL_ROWS = 2_000
 """Ratings that are worth several threads."""
 
 SHOWN = 3
@@ -97,7 +97,7 @@ class RowSolver:
             rows[:, self._columns.frozen] = 1
         penalty = self._objective.penalty(self._side, weight_of_rows(view), dtype)
         problem = view, rows, self._partners, penalty, self._columns
-        if len(view.values) < PARALLEL_FROM:
+        if len(view.values) < PARALLEL_ROWS:
             solve(*problem)
         else:
             with threads(n_threads):
@@ -112,7 +112,7 @@ class RowSolver:
         penalty = self._objective.penalty(self._side, weight_of_rows(view), self._fixed.dtype)
         gammas = tuple(number(gamma) for gamma in exponents(self._objective))
         loss = (number(self._objective.loss), number(FLOOR))
-        with threads(1 if len(view.values) < PARALLEL_FROM else n_threads):
+        with threads(1 if len(view.values) < PARALLEL_ROWS else n_threads):
             work = shares(view, self._fixed)
             for _ in range(SWEEPS):
                 multiply_rows(view, work, rows, self._fixed, penalty, self._columns, loss, gammas)

@@ -31,7 +31,7 @@ from nmf_scratch.data.ratings import Ratings
 BIAS_LEVEL = 0.35
 """Share of the mean rating that each of the two biases starts from, and is pulled to; the latent part gets the rest."""
 
-PARALLEL_FROM = 20_000
+PARALLEL_PAIRS = 20_000
 """Pairs that are worth several threads."""
 
 NO_COLUMN = -1
@@ -93,7 +93,7 @@ class Factors:
         predictions = np.empty(len(users), dtype=np.float64)
         pairs = operand(users % len(self.W), np.int64), operand(items % len(self.H), np.int64)
         with parallel_turn() as may_run_parallel:
-            many = may_run_parallel and len(users) >= PARALLEL_FROM
+            many = may_run_parallel and len(users) >= PARALLEL_PAIRS
             (predict_pairs if many else predict_few)(*pairs, operand(self.W), operand(self.H), predictions)
         return predictions
 

@@ -45,7 +45,7 @@ from nmf_scratch.problem.objective import Objective, Penalty
 from nmf_scratch.solvers.base import Defaults, State
 from nmf_scratch.solvers.rows import RowWise
 
-PARALLEL_FROM = 300_000
+PARALLEL_PASS = 300_000
 """Fewer ratings than this are visited by one thread.
 
 After each pass all threads wait for the slowest. An epoch has 2 k passes, and a pass over 100,000 ratings takes 0.2 ms:
@@ -88,7 +88,7 @@ class CyclicCoordinateDescent(RowWise):
 
     def epoch(self, state: State) -> None:
         """Go through the columns once; users and items take turns at every step."""
-        with threads(1) if len(state["errors_by_user"]) < PARALLEL_FROM else nullcontext():
+        with threads(1) if len(state["errors_by_user"]) < PARALLEL_PASS else nullcontext():
             self._go_through_columns(state)
 
     def _go_through_columns(self, state: State) -> None:

@@ -58,7 +58,7 @@ PATIENCE = 3
 ROUNDS = 500
 """Rounds after which rounding must be to blame (a handful is usual), and descent takes over."""
 
-CHUNK = 128
+COPIES = 128
 """Ratings whose partners are copied side by side at once: with 64 columns they fill a first-level cache."""
 
 Vector = NDArray[np.float64]
@@ -165,7 +165,7 @@ def solve_rows(
     k, width = columns.n_latent, partners.shape[1]
     n_free = k + (columns.free_bias >= 0)
     for span in numba.prange(len(spans) - 1):
-        copies = np.zeros((CHUNK, width + LINE), partners.dtype)
+        copies = np.zeros((COPIES, width + LINE), partners.dtype)
         sums, totals = np.empty((width + 4, width), partners.dtype), np.empty(2, partners.dtype)
         A, d, w = np.empty((n_free, n_free)), np.empty(n_free), np.empty(n_free)
         for u in range(spans[span], spans[span + 1]):
@@ -205,7 +205,7 @@ def sum_products(
         The row's ratings.
     partners : ndarray, shape (n_columns, width)
     explained : ndarray, shape (n_columns,)
-    copies : ndarray, shape (CHUNK, width + LINE)
+    copies : ndarray, shape (COPIES, width + LINE)
         Room for the partners of a chunk of ratings; behind each a one, its target, and zeros: whole cache lines. All
         is multiplied by the root of the rating's weight, so that products have the weight.
     sums : ndarray, shape (width + 4, width)
@@ -217,8 +217,8 @@ def sum_products(
     width = partners.shape[1] // LINE * LINE
     sums[:] = 0
     totals[:] = 0
-    for first in range(0, len(items), CHUNK):
-        n = min(CHUNK, len(items) - first)
+    for first in range(0, len(items), COPIES):
+        n = min(COPIES, len(items) - first)
         for p in range(n):
             fetch_ahead(partners, items, first + p)
             item, root = np.uint64(items[first + p]), np.sqrt(weights[first + p])

@@ -38,7 +38,7 @@ from nmf_scratch.solvers.base import Defaults, State
 from nmf_scratch.solvers.grid import Side, Visits
 from nmf_scratch.solvers.stochastic import Stochastic, order_of
 
-FLOOR = 1e-8
+SMALLEST = 1e-8
 """Smallest value of a factor entry."""
 
 SERIES = (1 / 16, *(1 / n for n in range(7, 0, -1)))
@@ -66,7 +66,7 @@ class ExponentiatedGradient(Stochastic):
         """Prepare as all do, and measure how large a typical entry is."""
         state = super().start(train, factors, objective, key=key, max_iter=max_iter)
         for side in ("W", "H"):
-            sizes = np.maximum(state[side].mean(axis=0), FLOOR, dtype=state[side].dtype)
+            sizes = np.maximum(state[side].mean(axis=0), SMALLEST, dtype=state[side].dtype)
             columns = state[f"columns_{side}"]
             state[f"sizes_{side}"] = np.full(state[f"side_{side}"].latent.shape[1], np.inf, sizes.dtype)
             state[f"sizes_{side}"][: columns.n_latent] = sizes[: columns.n_latent]
@@ -77,7 +77,7 @@ class ExponentiatedGradient(Stochastic):
         """Visit every rating once."""
         sides = state["side_W"], state["side_H"]
         rates_W, rates_H = (Rates(step / state[f"sizes_{x}"], step / state[f"bias_size_{x}"]) for x in ("W", "H"))
-        floor, *series = map(step.dtype.type, (FLOOR, *SERIES))
+        floor, *series = map(step.dtype.type, (SMALLEST, *SERIES))
         return eg_sweep(order_of(state), *sides, rates_W, rates_H, state["biases"], floor, tuple(series))
 
 
@@ -112,7 +112,7 @@ def eg_sweep(
         Whether there are any.
     floor : float
     series : tuple of float
-        `FLOOR` and `SERIES` in the dtype of the factors: a literal would widen float32 to float64.
+        `SMALLEST` and `SERIES` in the dtype of the factors: a literal would widen float32 to float64.
     """
     tiles, starts, users, items, values, weights = visits
     W, b, ridge_w, lasso_w, bias_ridge_w, level_w = side_W
