@@ -22,6 +22,7 @@ from reference import multiplicative as naive_mu
 from reference import problem as naive_problem
 
 from nmf_scratch.problem.factors import scaled_start
+from nmf_scratch.solvers import SOLVERS
 
 ROOT = Path(__file__).parents[1]
 DOCS = sorted((ROOT / "docs").rglob("*.md"))
@@ -84,6 +85,39 @@ def test_equations_are_numbered_without_gaps():
         family, number = tag.split(".")
         numbers.setdefault(family, set()).add(int(number))
     assert numbers == {family: set(range(1, len(found) + 1)) for family, found in numbers.items()}
+
+
+def evening():
+    """Return the files of the first evening, in order."""
+    text = (ROOT / "docs" / "README.md").read_text(encoding="utf-8")
+    section = text.split("## The first evening")[1].split("\n## ")[0]
+    return [ROOT / link for link in re.findall(r"\(\.\./(src/[\w/]+\.py)\)", section)]
+
+
+def test_the_first_evening_fits_into_one():
+    lines = sum(len(path.read_text(encoding="utf-8").splitlines()) for path in evening())
+    assert 5000 < lines <= 6500
+
+
+def test_each_file_of_the_first_evening_needs_only_the_ones_before():
+    names = [".".join(path.relative_to(ROOT / "src").with_suffix("").parts) for path in evening()]
+    for n, path in enumerate(evening()):
+        imported = {source for source in re.findall(r"^from ([\w.]+) import", path.read_text(encoding="utf-8"), re.M)}
+        assert not imported & set(names[n:]), path.name
+
+
+@pytest.mark.parametrize("solver", SOLVERS.values(), ids=lambda solver: solver.name)
+def test_every_rung_of_a_solvers_ladder_names_the_next(solver):
+    kernel = "src/" + solver.__module__.replace(".", "/") + ".py"
+    twin = f"tests/reference/{Path(kernel).name}"
+    lecture = ast.get_docstring(ast.parse((ROOT / kernel).read_text(encoding="utf-8")))
+    page = ROOT / re.search(r"docs/learn/[\w-]+\.md", lecture).group()
+    (ladder,) = re.findall(rf"The ladder of `{solver.name}`:.*?\n\n", page.read_text(encoding="utf-8"), re.S)
+    assert re.search(r"lines( of `sgd`)?\]\((projected-sgd\.md)?#[\w-]+\)", ladder)
+    assert f"(../../{twin})" in ladder
+    assert f"(../../{kernel})" in ladder
+    assert twin in lecture
+    assert kernel in ast.get_docstring(ast.parse((ROOT / twin).read_text(encoding="utf-8")))
 
 
 def test_code_carries_exactly_the_equations_that_the_docs_derive():

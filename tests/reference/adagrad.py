@@ -1,4 +1,7 @@
-"""AdaGrad, one rating at a time; the latent columns of a row share one accumulator, or no columns do."""
+"""AdaGrad, one rating at a time; the latent columns of a row share one accumulator, or no columns do.
+
+The kernel: src/nmf_scratch/solvers/adagrad.py.
+"""
 
 import numpy as np
 

@@ -1,4 +1,7 @@
-"""Adam with lazy moments, one rating at a time."""
+"""Adam with lazy moments, one rating at a time.
+
+The kernel: src/nmf_scratch/solvers/adam.py.
+"""
 
 import numpy as np
 

@@ -1,4 +1,7 @@
-"""Alternating non-negative least squares, one row at a time: textbook pivoting, textbook coordinate descent."""
+"""Alternating non-negative least squares, one row at a time: textbook pivoting, textbook coordinate descent.
+
+The kernel: src/nmf_scratch/solvers/als.py.
+"""
 
 import numpy as np
 

@@ -1,4 +1,7 @@
-"""The order in which block-parallel descent visits ratings, when the blocks of a stratum run one after the other."""
+"""The order in which block-parallel descent visits ratings, when the blocks of a stratum run one after the other.
+
+The kernel: src/nmf_scratch/solvers/block_sgd.py.
+"""
 
 import numpy as np
 

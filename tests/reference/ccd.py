@@ -1,4 +1,7 @@
-"""CCD++ as the paper has it: add a column pair back to the residuals, alternate on it, subtract it again."""
+"""CCD++ as the paper has it: add a column pair back to the residuals, alternate on it, subtract it again.
+
+The kernel: src/nmf_scratch/solvers/ccd.py.
+"""
 
 import numpy as np
 

@@ -1,4 +1,7 @@
-"""Element-wise coordinate descent, one line per equation, residuals from scratch for every column."""
+"""Element-wise coordinate descent, one line per equation, residuals from scratch for every column.
+
+The kernel: src/nmf_scratch/solvers/coordinate_descent.py.
+"""
 
 import numpy as np
 

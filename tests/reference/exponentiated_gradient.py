@@ -1,4 +1,7 @@
-"""Exponentiated gradient, one rating at a time."""
+"""Exponentiated gradient, one rating at a time.
+
+The kernel: src/nmf_scratch/solvers/exponentiated_gradient.py.
+"""
 
 import numpy as np
 

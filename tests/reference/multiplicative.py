@@ -1,4 +1,7 @@
-"""Multiplicative updates, one line per equation."""
+"""Multiplicative updates, one line per equation.
+
+The kernel: src/nmf_scratch/solvers/multiplicative.py.
+"""
 
 import numpy as np
 

@@ -1,4 +1,7 @@
-"""Accelerated projected gradient with restarts, one row at a time; everything is computed anew where it is needed."""
+"""Accelerated projected gradient with restarts, one row at a time; everything is computed anew where it is needed.
+
+The kernel: src/nmf_scratch/solvers/projected_gradient.py.
+"""
 
 import numpy as np
 

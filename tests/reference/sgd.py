@@ -1,4 +1,7 @@
-"""Projected stochastic gradient descent, one rating at a time."""
+"""Projected stochastic gradient descent, one rating at a time.
+
+The kernel: src/nmf_scratch/solvers/sgd.py.
+"""
 
 import numpy as np
 

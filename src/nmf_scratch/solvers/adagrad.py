@@ -18,6 +18,8 @@ Accumulators only grow, so steps decrease by themselves, for a busy row like 1/â
 cosine schedule on top averages the last noise out.
 
 Cost: O(n_ratings Â· k) per epoch. Not monotone. Derived in docs/learn/adaptive-steps.md.
+
+The same in plain NumPy, its naive twin: tests/reference/adagrad.py.
 """
 
 from __future__ import annotations

@@ -21,6 +21,8 @@ sgd, and predicts held-out ratings better (on the validation splits of choose_de
 benchmarks/results/defaults). To minimise the objective itself take beta2=0.999.
 
 Cost: O(n_ratings · k) per epoch, three times the memory. Not monotone. Derived in docs/learn/adaptive-steps.md.
+
+The same in plain NumPy, its naive twin: tests/reference/adam.py.
 """
 
 from __future__ import annotations

@@ -13,6 +13,8 @@ How these sums are taken, and how such a problem is solved, by block principal p
 Cost: O(n_ratings · K²) for the sums, where the time goes, and O(K³) per row and guess. Epochs are dear, and few are
 needed. The objective never goes up, and since both halves are exact, every limit point is stationary (Grippo &
 Sciandrone 2000).
+
+The same in plain NumPy, its naive twin: tests/reference/als.py.
 """
 
 from __future__ import annotations

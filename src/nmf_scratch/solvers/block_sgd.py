@@ -17,6 +17,8 @@ thread it is the fastest way through the ratings. The price: inside a tile the o
 The grid is a parameter and never follows the number of threads: same seed, same bits on any machine size.
 
 Cost: O(n_ratings · k) per epoch, B barriers. Not monotone. Derived in docs/learn/block-sgd.md.
+
+The same in plain NumPy, its naive twin: tests/reference/block_sgd.py.
 """
 
 from __future__ import annotations

@@ -23,6 +23,8 @@ Cost: O(n_ratings · k) per half-step, at most about twice that of multiplicativ
 objective never goes up, zeros are exact and can be left again, and the tail is fast. With ridge every parabola has one
 lowest point, hence every limit point is stationary (Bertsekas 1999, proposition 2.7.1). The solver of choice when the
 objective itself is to be minimised, and for sparse factors.
+
+The same in plain NumPy, its naive twin: tests/reference/coordinate_descent.py.
 """
 
 from __future__ import annotations

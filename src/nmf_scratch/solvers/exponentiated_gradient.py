@@ -20,6 +20,8 @@ exp is computed as e^x = (e^(x/16))^16: eight terms of the series for x/16 and f
 
 Cost: O(n_ratings · k) per epoch, a larger constant than sgd. Not monotone. Derived in
 docs/learn/exponentiated-gradient.md.
+
+The same in plain NumPy, its naive twin: tests/reference/exponentiated_gradient.py.
 """
 
 from __future__ import annotations

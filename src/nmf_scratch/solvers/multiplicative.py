@@ -24,6 +24,8 @@ a cache, all rows take the ratings of one *tile* of it before the next tile (at 
 
 Cost: O(n_ratings · k) per half-step. Entries that reach zero stay there, and the tail of convergence is slow; what
 it has is simplicity: no step size, and an objective that never goes up.
+
+The same in plain NumPy, its naive twin: tests/reference/multiplicative.py.
 """
 
 from __future__ import annotations

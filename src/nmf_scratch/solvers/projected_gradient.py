@@ -29,6 +29,8 @@ Momentum can overshoot where a step cannot. It is dropped, s back to 1, when the
 and when the row's objective rose; then the step is undone as well. So the objective never goes up. The residuals of y
 are the same mixture (PGD.6) of known residuals as y is, hence this check is free: a step is two passes, one for g, one
 for the residuals of w'. Cost: O(inner_steps · n_ratings · K). Derived in docs/learn/projected-gradient.md.
+
+The same in plain NumPy, its naive twin: tests/reference/projected_gradient.py.
 """
 
 from __future__ import annotations

@@ -24,6 +24,8 @@ item and ten epochs for a quiet one. Per epoch, every row remembers equally long
 Cost: O(n_ratings · k) per epoch with a small constant: the fastest way to a good test error. Not monotone. Projection
 makes exact zeros, which a later gradient can revive (a multiplicative update cannot). Derived in
 docs/learn/projected-sgd.md.
+
+The same in plain NumPy, its naive twin: tests/reference/sgd.py.
 """
 
 from __future__ import annotations
