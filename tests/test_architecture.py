@@ -42,7 +42,7 @@ LAYERS = re.findall(
     plots.style  plots.labels  plots.heatmap  plots.dataset.*  plots.dataset  plots.factors.*  plots.factors
     plots.predictions.*  plots.predictions  plots.*  plots.model  plots
     report.markup  report.pictures  report.material  report.*  report
-    cli._complete  cli._common  cli._asking  cli._keeping  cli._drawing  cli.train  cli.plot.*  cli.plot
+    cli._complete  cli._common  cli._ids  cli._runs  cli._resume  cli._drawing  cli.train  cli.plot.*  cli.plot
     cli.*  cli  __init__  __main__
     """,
 )

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from nmf_scratch import NMF
-from nmf_scratch.cli import export as command
+from nmf_scratch.cli import _runs
 
 
 @pytest.fixture
@@ -57,5 +57,5 @@ def test_mistakes_end_in_one_line(cli, runs, tmp_path, monkeypatch):
     assert "user_factors.csv' exists: overwrite it (overwrite=True, --overwrite)" in again.err
     assert cli("export", "-o", tmp_path, "--overwrite").code == 0
     assert "format='xls' is unknown" in cli("export", "-f", "xls").err
-    monkeypatch.setattr(command, "RUNS", tmp_path / "no runs")
+    monkeypatch.setattr(_runs, "RUNS", tmp_path / "no runs")
     assert "run `nmf-scratch train` first" in cli("export").err

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from nmf_scratch import NMF, Ratings, load_dataset
-from nmf_scratch.cli._asking import typed_id
+from nmf_scratch.cli._ids import typed_id
 
 
 @pytest.fixture(scope="module")

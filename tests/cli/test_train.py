@@ -14,6 +14,7 @@ import pytest
 from nmf_scratch import NMF, load_dataset
 from nmf_scratch._progress import EpochProgress
 from nmf_scratch.cli import train as command
+from nmf_scratch.cli._runs import RUNS, new_run
 from nmf_scratch.plots import convergence
 from nmf_scratch.readers import catalogue, load
 
@@ -152,12 +153,12 @@ class TestNames:
 
     def test_a_run_under_way_keeps_its_name(self, tmp_path, monkeypatch):
         monkeypatch.setattr(time, "strftime", lambda form: "now")
-        with command.new_run(tmp_path, "x-sgd") as (_, first), command.new_run(tmp_path, "x-sgd") as (_, second):
+        with new_run(tmp_path, "x-sgd") as (_, first), new_run(tmp_path, "x-sgd") as (_, second):
             assert (first.name, second.name) == ("x-sgd-now", "x-sgd-now-2")
         assert (tmp_path / "latest").resolve() == first
 
     def test_odd_characters_stay_out_of_folder_names(self, tmp_path):
-        with command.new_run(tmp_path, "my books/2024 (new)-sgd") as (_, folder):
+        with new_run(tmp_path, "my books/2024 (new)-sgd") as (_, folder):
             assert folder.name.startswith("my-books-2024-new-sgd-")
 
     def test_where_links_cannot_be_made_latest_is_a_file_with_the_name(self, cli, shop, tmp_path, monkeypatch):
@@ -197,7 +198,7 @@ class TestOutput:
     )
     def test_the_next_command_is_worded_as_this_one_was_called(self, monkeypatch, environment, expected):
         monkeypatch.setattr(os, "environ", environment)
-        assert command._next_command(7, command.RUNS) == expected
+        assert command._next_command(7, RUNS) == expected
 
     def test_json_is_all_that_stdout_holds(self, cli, shop, tmp_path):
         done = cli("train", "-d", shop, *QUICK, "-o", tmp_path, "--json")

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nmf_scratch._check import InputError
 from nmf_scratch.cli._common import new_table, print_json, stdout
+from nmf_scratch.cli._runs import make_folder
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -77,14 +77,6 @@ def write_figures(
             path = folder / f"{name}.{form.value}"
             shown.append({"figure": name, "file": str(path), "text": save_figure(figure, path)})
     return shown
-
-
-def make_folder(folder: Path) -> None:
-    """Make the folder for what a command writes, or say why it cannot be made."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"cannot write to --output {str(folder)!r}: {error.strerror}") from None
 
 
 def table_of(shown: list[dict[str, str]], folder: Path) -> Table:

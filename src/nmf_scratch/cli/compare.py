@@ -37,7 +37,8 @@ from nmf_scratch.cli._common import (
     stdout,
 )
 from nmf_scratch.cli._complete import complete_solver
-from nmf_scratch.cli._drawing import make_folder, table_of, write_figures
+from nmf_scratch.cli._drawing import table_of, write_figures
+from nmf_scratch.cli._runs import make_folder
 from nmf_scratch.cli.train import data_hash
 
 if TYPE_CHECKING:

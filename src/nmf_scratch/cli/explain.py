@@ -7,7 +7,6 @@ from typing import Annotated
 import typer
 
 from nmf_scratch._check import InputError
-from nmf_scratch.cli._asking import ModelOption, UserRatingsOption, check_who, load_model, typed_id, who
 from nmf_scratch.cli._common import (
     ColumnsOption,
     JsonOption,
@@ -18,7 +17,8 @@ from nmf_scratch.cli._common import (
     run_alone,
     stdout,
 )
-from nmf_scratch.cli.train import RUNS
+from nmf_scratch.cli._ids import UserRatingsOption, check_who, typed_id, who
+from nmf_scratch.cli._runs import RUNS, ModelOption, load_model
 
 
 def explain(

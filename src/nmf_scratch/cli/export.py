@@ -7,10 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from nmf_scratch._check import InputError
-from nmf_scratch.cli._asking import latest_model
 from nmf_scratch.cli._common import JsonOption, note, print_json, run_alone
-from nmf_scratch.cli.train import RUNS
+from nmf_scratch.cli._runs import find_model
 
 
 def export(
@@ -46,17 +44,6 @@ def export(
         note(f"model: {path}")
         for file, ids in zip(files, (model.user_ids_, model.item_ids_), strict=True):
             note(f"{file}: {len(ids):,} rows, {model.n_components} factors")
-
-
-def find_model(run: str | None) -> Path:
-    """Return the model file of a run, however it is named; of the latest run for None."""
-    if run is None:
-        return latest_model(RUNS)
-    places = [Path(run), Path(run) / "model.safetensors", RUNS / run / "model.safetensors"]
-    found = next((place for place in places if place.is_file()), None)
-    if found is None:
-        raise InputError(f"--run {run!r} is neither a run folder, nor a run under {str(RUNS)!r}, nor a model file")
-    return found
 
 
 def _summary(path: Path, table_format: str, files: list[Path], model: Any) -> dict[str, Any]:

@@ -6,9 +6,8 @@ from typing import Annotated
 
 import typer
 
-from nmf_scratch.cli._asking import ModelOption, load_model
 from nmf_scratch.cli._common import JsonOption, RunsOption, new_table, note, print_json, run_alone, stdout
-from nmf_scratch.cli.train import RUNS
+from nmf_scratch.cli._runs import RUNS, ModelOption, load_model
 
 CAPTION = "share: of what all factors predict; items, users: share of rows with a tenth of the largest weight"
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nmf_scratch.cli._asking import ModelOption, UserRatingsOption, check_who, list_table, load_model, typed_ids, who
 from nmf_scratch.cli._common import ColumnsOption, JsonOption, RunsOption, note, print_json, run_alone, stdout
-from nmf_scratch.cli.train import RUNS
+from nmf_scratch.cli._ids import UserRatingsOption, check_who, list_table, typed_ids, who
+from nmf_scratch.cli._runs import RUNS, ModelOption, load_model
 
 if TYPE_CHECKING:
     from nmf_scratch.model import NMF

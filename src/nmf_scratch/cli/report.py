@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nmf_scratch._check import InputError
-from nmf_scratch.cli._asking import ModelOption, load_model
 from nmf_scratch.cli._common import (
     DataDirOption,
     JsonOption,
@@ -21,7 +20,8 @@ from nmf_scratch.cli._common import (
     read_dataset,
     run_alone,
 )
-from nmf_scratch.cli.train import RUNS, data_hash
+from nmf_scratch.cli._runs import RUNS, ModelOption, load_model
+from nmf_scratch.cli.train import data_hash
 
 if TYPE_CHECKING:
     import numpy as np

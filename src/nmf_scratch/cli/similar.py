@@ -7,9 +7,9 @@ from typing import Annotated
 import typer
 
 from nmf_scratch._check import InputError
-from nmf_scratch.cli._asking import ModelOption, list_table, load_model, typed_id
 from nmf_scratch.cli._common import JsonOption, RunsOption, note, print_json, run_alone, stdout
-from nmf_scratch.cli.train import RUNS
+from nmf_scratch.cli._ids import list_table, typed_id
+from nmf_scratch.cli._runs import RUNS, ModelOption, load_model
 
 
 def similar(

@@ -20,24 +20,16 @@ the interruption. What comes before (cross-validation) or after (the fit with a 
 from __future__ import annotations
 
 import hashlib
-import itertools
 import json
 import os
 import platform
-import re
 import shlex
-import shutil
 import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nmf_scratch._check import InputError
 from nmf_scratch._version import __version__
-from nmf_scratch.cli._asking import LATEST
 from nmf_scratch.cli._common import (
     RANK,
     SOLVER,
@@ -74,7 +66,7 @@ from nmf_scratch.cli._common import (
     stdout,
     summary,
 )
-from nmf_scratch.cli._keeping import (
+from nmf_scratch.cli._resume import (
     CheckpointOption,
     ResumeOption,
     keep_refit,
@@ -82,6 +74,7 @@ from nmf_scratch.cli._keeping import (
     what_is_kept,
     with_scores,
 )
+from nmf_scratch.cli._runs import MODEL, RUNS, new_run
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -90,8 +83,6 @@ if TYPE_CHECKING:
     from nmf_scratch.checkpoint import Checkpoint
     from nmf_scratch.data.dataset import Dataset
     from nmf_scratch.model import NMF
-
-RUNS = Path("runs")
 
 NO_PART_OF_A_RUN = ("output", "as_json", "checkpoint", "resume")
 """Options that change nothing of what a run holds."""
@@ -151,60 +142,7 @@ def _next_command(user: Any, output: Path) -> str:
     return f"nmf-scratch recommend{where} {shlex.quote(str(user))}"
 
 
-# --- the run folder -------------------------------------------------------------------------------------------------
-
-
-@contextmanager
-def new_run(runs: Path, label: str) -> Iterator[tuple[Path, Path]]:
-    """Reserve a run folder before the work, and keep it only if the work succeeds.
-
-    Parameters
-    ----------
-    runs : Path
-        Folder of all runs; made if need be.
-    label : str
-        What the name of the run begins with; the time follows.
-
-    Yields
-    ------
-    partial, final : Path
-        Where to write within the block, and what that is called after it.
-    """
-    plain = re.sub(r"[^\w.]+", "-", label)
-    partial, final = _reserve(runs, f"{plain}-{time.strftime('%Y%m%d-%H%M%S')}")
-    try:
-        yield partial, final
-        partial.rename(final)
-    except BaseException:
-        shutil.rmtree(partial)
-        raise
-    _point_latest(runs, final.name)
-
-
-def _reserve(runs: Path, name: str) -> tuple[Path, Path]:
-    """Make a temporary folder for a name that no finished or running run has."""
-    names = itertools.chain([name], (f"{name}-{number}" for number in itertools.count(2)))
-    places = ((runs / f".{name}.partial", runs / name) for name in names)
-    try:
-        runs.mkdir(parents=True, exist_ok=True)
-        partial, final = next(pair for pair in places if not any(place.exists() for place in pair))
-        partial.mkdir()
-    except OSError as error:
-        raise InputError(f"cannot write to --output {str(runs)!r} ({error.strerror}); name another folder") from error
-    return partial, final
-
-
-def _point_latest(runs: Path, name: str) -> None:
-    """Make runs/latest a link to the new run in one step (a folder that cannot hold links gets its name as text)."""
-    temporary = runs / f".{name}.{LATEST}"
-    try:
-        temporary.symlink_to(name, target_is_directory=True)
-    except OSError:
-        temporary.write_text(name + "\n", encoding="utf-8")
-    temporary.replace(runs / LATEST)
-
-
-# --- what it holds --------------------------------------------------------------------------------------------------
+# --- what a run holds ------------------------------------------------------------------------------------------------
 
 
 def write_run(
@@ -221,7 +159,7 @@ def write_run(
 
     means, n_folds = summary(scores), len(scores[model_name(model)])
     fitted, held_out = _refit(model, data, n_folds, checkpoint)
-    fitted.save(folder / "model.safetensors")
+    fitted.save(folder / MODEL)
     fitted.history_.to_frame().to_csv(folder / "history.csv", index=False)
     held_out.history_.to_frame().to_csv(folder / "history-validation.csv", index=False)
     title, bar = f"{model_name(model)}, on {data.name}", means["bias model"]["rmse"]

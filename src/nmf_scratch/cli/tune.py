@@ -43,6 +43,7 @@ from nmf_scratch.cli._common import (
     run_alone,
     stdout,
 )
+from nmf_scratch.cli._runs import make_folder
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -96,7 +97,10 @@ def tune(
     for option, number, minimum in (("--candidates", candidates, 1), ("--inner-folds", inner_folds, 2)):
         check_number(option, number, minimum=minimum, integer=True)
     check_number("--seed", seed, minimum=0, integer=True)
-    results = _open_folder(output, fresh)
+    make_folder(output)
+    results = output / "trials.json"
+    if fresh:
+        results.unlink(missing_ok=True)
     source = {"columns": columns, "separator": separator, "encoding": encoding, "items": items, "data_dir": data_dir}
     data = read_dataset(dataset, **source)  # type: ignore[arg-type]
     note(describe_line(data))
@@ -156,18 +160,6 @@ def _values(name: str, text: str) -> Any:
 
 def _flag(name: str) -> str:
     return "--" + name.replace("_", "-")
-
-
-def _open_folder(folder: Path, fresh: bool) -> Path:
-    """Make the folder; return its file of results, which is removed for a fresh start."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"cannot write to --output {str(folder)!r}: {error.strerror}") from None
-    results = folder / "trials.json"
-    if fresh:
-        results.unlink(missing_ok=True)
-    return results
 
 
 def make_command(best: dict[str, Any], options: dict[str, Any]) -> str:

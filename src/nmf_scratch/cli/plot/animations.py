@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from nmf_scratch.cli._common import JsonOption, run_alone
-from nmf_scratch.cli._drawing import DarkOption, OutputOption, make_folder, tell_figures
+from nmf_scratch.cli._drawing import DarkOption, OutputOption, tell_figures
+from nmf_scratch.cli._runs import make_folder
 
 
 def animations(output: OutputOption = None, dark: DarkOption = False, as_json: JsonOption = False) -> None:

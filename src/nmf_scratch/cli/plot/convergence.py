@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nmf_scratch.cli._asking import ModelOption, load_model
 from nmf_scratch.cli._common import JsonOption, note, run_alone
 from nmf_scratch.cli._drawing import DarkOption, Format, FormatOption, OutputOption, save_figures
+from nmf_scratch.cli._runs import RUNS, ModelOption, load_model
 
 if TYPE_CHECKING:
     from nmf_scratch.model import NMF
@@ -29,7 +28,7 @@ def convergence(
     from nmf_scratch.plots.convergence import plot_convergence
     from nmf_scratch.report.material import SCORES, VALIDATION, read_history, read_json
 
-    nmf, path = load_model(model, Path("runs"))
+    nmf, path = load_model(model, RUNS)
     title = f"NMF by {nmf.solver}, {nmf.n_components} factors, on {len(nmf.user_ids_):,} users"
     validation = read_history(path.parent / VALIDATION)
     bar = read_json(path.parent / SCORES).get("mean", {}).get("bias model", {}).get("rmse")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from nmf_scratch.cli._asking import ModelOption, load_model
 from nmf_scratch.cli._common import JsonOption, note, run_alone
 from nmf_scratch.cli._drawing import DarkOption, Format, FormatOption, OutputOption, save_figures
+from nmf_scratch.cli._runs import RUNS, ModelOption, load_model
 
 
 def factors(
@@ -28,7 +27,7 @@ def factors(
     from nmf_scratch.fitted.factor_statistics import genre_lifts, stability
     from nmf_scratch.plots.factors import factor_figures
 
-    trained, path = load_model(model, Path("runs"))
+    trained, path = load_model(model, RUNS)
     if not len(genre_lifts(trained.fitted_)):
         note("no genres are known of the items: figures that need them are left out")
     table = stability(trained, training_ratings(trained), n_seeds=seeds) if seeds else None

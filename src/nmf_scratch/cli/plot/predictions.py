@@ -7,15 +7,15 @@ explanation is the model's own.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from nmf_scratch._check import InputError
-from nmf_scratch.cli._asking import ModelOption, load_model, typed_id
 from nmf_scratch.cli._common import JsonOption, note, run_alone
 from nmf_scratch.cli._drawing import DarkOption, Format, FormatOption, OutputOption, save_figures
+from nmf_scratch.cli._ids import typed_id
+from nmf_scratch.cli._runs import RUNS, ModelOption, load_model
 
 if TYPE_CHECKING:
     from nmf_scratch.evaluation.diagnosis import HeldOut
@@ -35,7 +35,7 @@ def predictions(
     """Draw errors, calibration, lists and one explanation of a trained model, judged on ratings held out for it."""
     from nmf_scratch.plots.predictions import prediction_figures
 
-    trained, path = load_model(model, Path("runs"))
+    trained, path = load_model(model, RUNS)
     asked = _pair(trained, user, item)
     held_out = _hold_out(trained, folds)
     figures = prediction_figures(*held_out, explanation=trained.explain(*asked))

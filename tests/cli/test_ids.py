@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from nmf_scratch import NMF, InputError
-from nmf_scratch.cli._asking import own_ratings, typed_ids
+from nmf_scratch.cli._ids import own_ratings, typed_ids
 
 
 @pytest.fixture(scope="module")

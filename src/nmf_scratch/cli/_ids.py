@@ -1,4 +1,4 @@
-"""What the commands that ask a trained model share: finding it, reading ids and a stranger's ratings, tables."""
+"""What the commands that ask a trained model share: ids as they are typed, a new user's file, tables of lists."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import typer
 from rich.table import Table
 
 from nmf_scratch._check import InputError
-from nmf_scratch.cli._common import new_table, note, parse_columns, tell_when_compiling
+from nmf_scratch.cli._common import new_table, note, parse_columns
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,33 +19,9 @@ if TYPE_CHECKING:
     from nmf_scratch.fitted.state import FoldedUser
     from nmf_scratch.model import NMF
 
-LATEST = "latest"  # cli.train points it at the newest run
-
-ModelOption = Annotated[Path | None, typer.Option(help="Model file.", show_default="the latest run's")]
 UserRatingsOption = Annotated[
     Path | None, typer.Option(help="A file of somebody's own ratings (item, rating): for people not in the data.")
 ]
-
-
-def load_model(model: Path | None, runs: Path) -> tuple[NMF, Path]:
-    """Load the named model, or that of the newest run."""
-    from nmf_scratch.model import NMF
-
-    tell_when_compiling()
-    path = model or latest_model(runs)
-    return NMF.load(path), path
-
-
-def latest_model(runs: Path) -> Path:
-    """Return the model file of the newest run."""
-    latest = runs / LATEST
-    if latest.is_file():  # a folder that cannot hold links
-        latest = runs / latest.read_text(encoding="utf-8").strip()
-    if not latest.is_dir():
-        raise InputError(
-            f"there is no trained model under {str(runs)!r}: run `nmf-scratch train` first, or pass --model"
-        )
-    return runs / latest.resolve().name / "model.safetensors"
 
 
 def typed_id(text: str, known_ids: np.ndarray) -> Any:

@@ -1,0 +1,119 @@
+"""A run folder: made under another name until it is complete, the newest of them, and the model in it."""
+
+from __future__ import annotations
+
+import itertools
+import re
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from nmf_scratch._check import InputError
+from nmf_scratch.cli._common import tell_when_compiling
+
+if TYPE_CHECKING:
+    from nmf_scratch.model import NMF
+
+RUNS = Path("runs")
+
+LATEST = "latest"
+"""Leads to the newest run."""
+
+MODEL = "model.safetensors"
+
+ModelOption = Annotated[Path | None, typer.Option(help="Model file.", show_default="the latest run's")]
+
+
+def load_model(model: Path | None, runs: Path) -> tuple[NMF, Path]:
+    """Load the named model, or that of the newest run."""
+    from nmf_scratch.model import NMF
+
+    tell_when_compiling()
+    path = model or latest_model(runs)
+    return NMF.load(path), path
+
+
+def latest_model(runs: Path) -> Path:
+    """Return the model file of the newest run."""
+    latest = runs / LATEST
+    if latest.is_file():  # a folder that cannot hold links
+        latest = runs / latest.read_text(encoding="utf-8").strip()
+    if not latest.is_dir():
+        raise InputError(
+            f"there is no trained model under {str(runs)!r}: run `nmf-scratch train` first, or pass --model"
+        )
+    return runs / latest.resolve().name / MODEL
+
+
+def find_model(run: str | None) -> Path:
+    """Return the model file of a run, however it is named; of the latest run for None."""
+    if run is None:
+        return latest_model(RUNS)
+    places = [Path(run), Path(run) / MODEL, RUNS / run / MODEL]
+    found = next((place for place in places if place.is_file()), None)
+    if found is None:
+        raise InputError(f"--run {run!r} is neither a run folder, nor a run under {str(RUNS)!r}, nor a model file")
+    return found
+
+
+def make_folder(folder: Path) -> None:
+    """Make the folder for what a command writes, or say why it cannot be made."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot write to --output {str(folder)!r}: {error.strerror}") from None
+
+
+@contextmanager
+def new_run(runs: Path, label: str) -> Iterator[tuple[Path, Path]]:
+    """Reserve a run folder before the work, and keep it only if the work succeeds.
+
+    Parameters
+    ----------
+    runs : Path
+        Folder of all runs; made if need be.
+    label : str
+        What the name of the run begins with; the time follows.
+
+    Yields
+    ------
+    partial, final : Path
+        Where to write within the block, and what that is called after it.
+    """
+    plain = re.sub(r"[^\w.]+", "-", label)
+    partial, final = _reserve(runs, f"{plain}-{time.strftime('%Y%m%d-%H%M%S')}")
+    try:
+        yield partial, final
+        partial.rename(final)
+    except BaseException:
+        shutil.rmtree(partial)
+        raise
+    _point_latest(runs, final.name)
+
+
+def _reserve(runs: Path, name: str) -> tuple[Path, Path]:
+    """Make a temporary folder for a name that no finished or running run has."""
+    names = itertools.chain([name], (f"{name}-{number}" for number in itertools.count(2)))
+    places = ((runs / f".{name}.partial", runs / name) for name in names)
+    try:
+        runs.mkdir(parents=True, exist_ok=True)
+        partial, final = next(pair for pair in places if not any(place.exists() for place in pair))
+        partial.mkdir()
+    except OSError as error:
+        raise InputError(f"cannot write to --output {str(runs)!r} ({error.strerror}); name another folder") from error
+    return partial, final
+
+
+def _point_latest(runs: Path, name: str) -> None:
+    """Make runs/latest a link to the new run in one step (a folder that cannot hold links gets its name as text)."""
+    temporary = runs / f".{name}.{LATEST}"
+    try:
+        temporary.symlink_to(name, target_is_directory=True)
+    except OSError:
+        temporary.write_text(name + "\n", encoding="utf-8")
+    temporary.replace(runs / LATEST)
