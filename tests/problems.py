@@ -1,5 +1,7 @@
 """Problems that the tests share: rectangular, asymmetric, seeded, with an empty user and an empty item."""
 
+from dataclasses import replace
+
 import numpy as np
 from reference import problem as reference_problem
 
@@ -37,8 +39,8 @@ def naive_sides(objective: Objective, ratings: Ratings, factors: Factors) -> lis
     for side, axis in ((0, 1), (1, 0)):
         free_bias = (k, k + 1)[side] if factors.biases else None
         lam = reference_problem.strengths(
-            observed.sum(axis=axis), objective.alpha[side], objective.alpha_bias[side], objective.weighting,
-            k, free_bias, n_columns,
+            observed.sum(axis=axis) + objective.unobserved_weight * observed.shape[axis],
+            objective.alpha[side], objective.alpha_bias[side], objective.weighting, k, free_bias, n_columns,
         )  # fmt: skip
         terms = reference_problem.side_terms(k, free_bias, n_columns, objective.bias_level, objective.l1_ratio)
         sides.append((lam, *terms))
@@ -67,3 +69,9 @@ OBJECTIVES = {
     "none": Objective(),
 }
 """One of each kind of penalty, different on the two sides."""
+
+WITH_CELLS = {
+    kind: replace(OBJECTIVES[kind], unobserved_weight=weight)
+    for kind, weight in (("count", 0.3), ("half", 0.05), ("plain lasso", 0.1), ("none", 0.2))
+}
+"""The same where cells that nobody rated count."""

@@ -31,6 +31,7 @@ class Descent:
     """Projected gradient descent by hand, with a fixed step: what somebody might bring along."""
 
     name, monotone, stochastic, parallel, losses, memory = "descent", True, False, False, (2.0, 2.0), ()
+    unobserved = True
     defaults = Defaults(alpha=0.01, alpha_bias=1.0, max_iter=12)
 
     def start(self, train, factors, objective, *, key, max_iter):

@@ -62,7 +62,7 @@ HOT = {
     "cd, residuals": (coordinate_descent.gather_row, (VECTOR, MATRIX, CODES, VECTOR, ONES, MATRIX, VECTOR), 13),
     "cd, columns": (
         coordinate_descent.cycle_columns,
-        (VECTOR, MATRIX, VECTOR, NUMBER, NUMBER, PENALTY, Columns(14, 14, 15)),
+        (VECTOR, MATRIX, VECTOR, MATRIX, NUMBER, NUMBER, PENALTY, Columns(14, 14, 15)),
         10,
     ),
     "als": (exact_rows.multiply_four, (MATRIX, MATRIX, np.uint64(0), np.uint64(0), np.uint64(16)), 16),

@@ -112,6 +112,10 @@ def _solver(model: Any) -> Solver:
     if isinstance(solver, type) or (missing := missing_of(solver)):
         why = "a class: make an object of it" if isinstance(solver, type) else f"without {', '.join(missing)}"
         raise InputError(f"solver must be a name or an object that follows solvers.Solver, got {solver!r}, {why}")
+    if model.unobserved_weight and not solver.unobserved:
+        able = [name for name, other in SOLVERS.items() if other.unobserved]
+        what = f"let unrated cells count (unobserved_weight={model.unobserved_weight})"
+        raise InputError(f"solver {solver.name!r} cannot {what}; these can: {', '.join(able)}")
     if not solver.losses[0] <= model.loss <= solver.losses[1]:
         able = [name for name, other in SOLVERS.items() if other.losses[0] <= model.loss <= other.losses[1]]
         raise InputError(f"solver {solver.name!r} cannot minimise loss={model.loss}; these can: {', '.join(able)}")

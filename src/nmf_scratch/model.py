@@ -50,6 +50,9 @@ class NMF(Estimator):
         do, it declares in `losses`.
     biases : bool
         Whether to add a non-negative bias per user and per item.
+    unobserved_weight : float
+        Weight with which every cell of the matrix, rated or not, pulls its prediction to zero: what was not rated then
+        says something too, which is what lists want (docs/learn/unrated-cells.md). 0 is for predicting ratings.
     alpha : float, (float, float) or "auto"
         Penalty on the latent factors, of users and items alike or (users, items). "auto" is the solver's choice.
     alpha_bias : float, (float, float) or "auto"
@@ -139,6 +142,7 @@ class NMF(Estimator):
         solver: str | Solver = "adagrad",
         loss: float = 2.0,
         biases: bool = True,
+        unobserved_weight: float = 0.0,
         alpha: Strength = "auto",
         alpha_bias: Strength = "auto",
         l1_ratio: float = 0.0,
@@ -164,6 +168,7 @@ class NMF(Estimator):
         self.solver = solver
         self.loss = loss
         self.biases = biases
+        self.unobserved_weight = unobserved_weight
         self.alpha = alpha
         self.alpha_bias = alpha_bias
         self.l1_ratio = l1_ratio
@@ -292,7 +297,8 @@ class NMF(Estimator):
         Returns
         -------
         ndarray of float64, shape (n,)
-            Clipped to the rating scale, never NaN. Unknown ids follow the `unknown` policy.
+            Clipped to the rating scale, never NaN; with `unobserved_weight` the score as it is. Unknown ids follow the
+            `unknown` policy.
 
         Raises
         ------

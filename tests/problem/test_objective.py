@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from problems import EMPTY_ITEM, EMPTY_USER, OBJECTIVES, dense, naive_sides, small_ratings
+from problems import EMPTY_ITEM, EMPTY_USER, OBJECTIVES, WITH_CELLS, dense, naive_sides, small_ratings
 from reference import problem as naive
 
 from nmf_scratch import InputError, Ratings
@@ -16,23 +16,34 @@ def objective(request):
 
 
 BETAS = [2.0, 1.5, 1.0, 0.5, 0.0]
+PROBLEMS = {
+    f"{kind}, loss {beta}": replace(problem, loss=beta) for kind, problem in OBJECTIVES.items() for beta in BETAS
+}
+PROBLEMS |= {f"{kind}, all cells": problem for kind, problem in WITH_CELLS.items()}
+
+every_problem = pytest.mark.parametrize("objective", PROBLEMS.values(), ids=PROBLEMS)
 
 
-@pytest.mark.parametrize("beta", BETAS)
+@every_problem
 @pytest.mark.parametrize("biases", [True, False])
-def test_value_equals_the_dense_twin(objective, biases, beta):
-    objective = replace(objective, loss=beta)
+def test_value_equals_the_dense_twin(objective, biases):
     ratings = small_ratings(1)
     factors = scaled_start(ratings, 3, biases=biases, dtype="float64", key=1)
-    expected = naive.objective(dense(ratings), factors.W, factors.H, naive_sides(objective, ratings, factors), beta)
+    expected = naive.objective(
+        dense(ratings),
+        factors.W,
+        factors.H,
+        naive_sides(objective, ratings, factors),
+        objective.loss,
+        objective.unobserved_weight,
+    )
     assert objective.value(ratings, factors) == pytest.approx(expected, rel=1e-12)
 
 
-@pytest.mark.parametrize("beta", BETAS)
+@every_problem
 @pytest.mark.parametrize("side", [0, 1])
 @pytest.mark.parametrize("biases", [True, False])
-def test_gradient_equals_finite_differences(objective, biases, side, beta):
-    objective = replace(objective, loss=beta)
+def test_gradient_equals_finite_differences(objective, biases, side):
     ratings = small_ratings(2)
     factors = scaled_start(ratings, 3, biases=biases, dtype="float64", key=2)
     matrix, frozen = (factors.W, factors.H)[side], factors.columns[side].frozen
@@ -104,6 +115,8 @@ def test_ratings_of_zero_have_a_finite_divergence_above_beta_zero():
             r"weighting='counts' is unknown \(did you mean 'count'\?\); choose one of: count, pl",
         ),
         ({"weighting": 1.5}, r"weighting must be a finite number >= 0 and <= 1, got 1.5"),
+        ({"unobserved_weight": 0.1, "loss": 1.0}, r"unobserved_weight=0.1 needs squared error, loss=2; got 1"),
+        ({"unobserved_weight": -1}, r"unobserved_weight must be a finite number >= 0, got -1"),
         ({"weighting": None}, r"weighting must be a finite number >= 0 and <= 1, got None"),
     ],
 )
@@ -115,7 +128,7 @@ def test_bad_settings_are_refused(arguments, message):
 @pytest.mark.parametrize(("weighting", "expected"), [("plain", [3, 3, 3]), ("count", [0, 12, 27]), (0.5, [0, 6, 9])])
 def test_strengths_grow_with_the_number_of_ratings_by_hand(weighting, expected):
     objective = Objective((1.0, 3.0), l1_ratio=0.25, weighting=weighting)
-    penalty = objective.penalty(1, np.array([0, 4, 9]), np.dtype("float64"))
+    penalty = objective.penalty(1, np.array([0, 4, 9]), np.dtype("float64"), 10)
     np.testing.assert_allclose(penalty.ridge, np.multiply(0.75, expected))
     np.testing.assert_allclose(penalty.lasso, np.multiply(0.25, expected))
 

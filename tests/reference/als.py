@@ -6,13 +6,13 @@ The kernel: src/nmf_scratch/solvers/als.py.
 import numpy as np
 
 
-def normal_equations(r, h, explained, lam, rho, centre):
+def normal_equations(r, H, explained, lam, rho, centre, cells=0.0):
     """Return A and d of one row, over its free columns; r has NaN where nothing was observed."""
     observed = ~np.isnan(r)
-    h, target = h[observed], r[observed] - explained[observed]
+    h, target = H[observed], r[observed] - explained[observed]
     A = h.T @ h + np.diag(lam * (1 - rho))  # (ALS.1)
     d = target @ h + lam * ((1 - rho) * centre - rho)  # (ALS.2)
-    return A, d
+    return A + cells * H.T @ H, d - cells * explained @ H  # (CELL.3)
 
 
 def lengths(A):
@@ -59,20 +59,20 @@ def descend(A, d, w, sweeps=1000, tolerance=1e-10):
     return w
 
 
-def half_step(R, W, H, lam, rho, centre, frozen):
-    """Return the updated W; R has NaN where nothing was observed."""
+def half_step(R, W, H, lam, rho, centre, frozen, cells=0.0):
+    """Return the updated W; R has NaN where nothing was observed; every cell pulls to zero with the weight `cells`."""
     free = [f for f in range(W.shape[1]) if f != frozen]
     explained = np.zeros(len(H)) if frozen is None else H[:, frozen]
     updated = W.copy()
     for u in range(len(W)):
-        A, d = normal_equations(R[u], H[:, free], explained, lam[u, free], rho[free], centre[free])
+        A, d = normal_equations(R[u], H[:, free], explained, lam[u, free], rho[free], centre[free], cells)
         solution = pivot(A, d, W[u, free])
         updated[u, free] = descend(A, d, W[u, free]) if solution is None else solution
     return updated
 
 
-def epoch(R, W, H, sides, frozen):
+def epoch(R, W, H, sides, frozen, cells=0.0):
     """One alternation: users first, then items against the new users."""
-    W = half_step(R, W, H, *sides[0], frozen[0])
-    H = half_step(R.T, H, W, *sides[1], frozen[1])
+    W = half_step(R, W, H, *sides[0], frozen[0], cells)
+    H = half_step(R.T, H, W, *sides[1], frozen[1], cells)
     return W, H

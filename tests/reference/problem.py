@@ -30,9 +30,10 @@ def divergence(r, p, beta):
     return r**beta / (beta * (beta - 1)) + p**beta / beta - r * p ** (beta - 1) / (beta - 1)
 
 
-def objective(R, W, H, sides, beta=2.0):
-    """f(W, H); `sides` holds (λ, ρ, m) of W and of H."""
+def objective(R, W, H, sides, beta=2.0, cells=0.0):
+    """f(W, H); `sides` holds (λ, ρ, m) of W and of H, `cells` is the weight of each cell's pull to zero."""
     total = sum(divergence(R[u, i], W[u] @ H[i], beta) for u, i in np.argwhere(~np.isnan(R)))
+    total += sum(0.5 * cells * (W[u] @ H[i]) ** 2 for u in range(len(W)) for i in range(len(H)))  # (CELL.1)
     for X, (lam, rho, centre) in zip((W, H), sides, strict=True):
         total += np.sum(lam * (0.5 * (1 - rho) * (X - centre) ** 2 + rho * X))
     return total

@@ -4,14 +4,16 @@
 so much because the user rates high, so much because the item is liked, so much for each latent factor they share.
 
 *Which ratings put it there.* A user's row is exact (see `nmf_scratch.fitted.fold_in`): over the active factors S,
-those with w_uf > 0, it solves A w = Σ_j h_j e_uj with A = Σ_j h_j h_jᵀ + λ_u I, a sum over the rated items j of what
-the biases leave, e_uj = r_uj − b_u − c_j. So each part of a score is itself a sum over the user's own ratings,
+those with w_uf > 0, it solves A w = Σ_j h_j e_uj with A = Σ_j h_j h_jᵀ + λ_u I, and w_0 HᵀH besides where unrated cells
+count: a sum over the rated items j of what the biases leave, e_uj = r_uj − b_u − c_j. So each part of a score is itself
+a sum over the user's own ratings,
 
     w_uf h_if = Σ_j h_if (A⁻¹ h_j)_f e_uj,
 
 and the summands are called *influences*: Hu, Koren & Volinsky (ICDM 2008, section 5) explain their recommendations so,
-here per factor and for the ratings that are active. It is exact for the loss 2 without lasso, where the row is exact;
-for rows of stochastic solvers it explains the row that `fold_in` would find.
+here per factor and for the ratings that are active. It is exact for the loss 2 without lasso, where the row is exact
+(and without biases where unrated cells count: what biases leave there is no rating's doing); for rows of stochastic
+solvers it explains the row that `fold_in` would find.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ from nmf_scratch.data.inputs import UNKNOWN
 from nmf_scratch.data.ratings import ones, take_rows
 from nmf_scratch.fitted.factor_statistics import TITLES, factor_names
 from nmf_scratch.fitted.state import Fitted, ResolvedUsers, item_names
+from nmf_scratch.solvers.rows import gram_of
 
 _NO_REASONS = pd.DataFrame({"factor": [], "item": [], "rating": [], "influence": []})
 SHOWN = 5
@@ -147,12 +150,19 @@ def influences(fitted: Fitted, w: Matrix, h: Matrix, seen: Seen) -> Matrix:
     H = roots[:, None] * fitted.factors.H[items]
     active = w[:k] > 0
     left = roots * values - H[:, k:] @ w[k:]  # e_uj: what the biases leave
-    strength = fitted.objective.penalty(0, weights.sum(keepdims=True), np.dtype(np.float64))
+    n_items, double = len(fitted.factors.H), np.dtype(np.float64)
+    strength = fitted.objective.penalty(0, weights.sum(keepdims=True), double, n_items)
     ridge = unit * float(strength.ridge[0])
     A = H[:, :k][:, active].T @ H[:, :k][:, active] + ridge * np.eye(int(active.sum()))
+    if fitted.objective.unobserved_weight:
+        A += fitted.once(_cells)[:k, :k][np.ix_(active, active)]
     table = np.zeros((k, len(items)))
     table[active] = h[:k][active, None] * (np.linalg.pinv(A, hermitian=True) @ H[:, :k][:, active].T) * left
     return table
+
+
+def _cells(fitted: Fitted) -> Matrix:
+    return gram_of(fitted.factors.H, fitted.objective.unobserved_weight)
 
 
 def _reasons(fitted: Fitted, w: Matrix, h: Matrix, seen: Seen) -> pd.DataFrame:

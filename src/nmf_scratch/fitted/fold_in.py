@@ -71,7 +71,7 @@ class RowSolver:
         self._rows, self._fixed = (factors.W, factors.H) if side == 0 else (factors.H, factors.W)
         self._columns: Columns = factors.columns[side]
         self._objective, self._side = objective, side
-        self._partners = fixed(self._fixed, self._columns)
+        self._partners = fixed(self._fixed, self._columns, objective.unobserved_weight)
 
     def solve(self, view: Compressed, *, n_threads: int | None = None) -> NDArray[Any]:
         """Return the best row for each row of ratings.
@@ -95,7 +95,7 @@ class RowSolver:
         rows = np.zeros((len(view.indptr) - 1, self._fixed.shape[1]), dtype)
         if self._columns.frozen != NO_COLUMN:
             rows[:, self._columns.frozen] = 1
-        penalty = self._objective.penalty(self._side, weight_of_rows(view), dtype)
+        penalty = self._objective.penalty(self._side, weight_of_rows(view), dtype, len(self._fixed))
         problem = view, rows, self._partners, penalty, self._columns
         if len(view.values) < PARALLEL_ROWS:
             solve(*problem)
@@ -109,7 +109,7 @@ class RowSolver:
         # Zero could never be left.
         level = np.maximum(self._rows.mean(axis=0, dtype=np.float64), FLOOR)
         rows = np.tile(level.astype(number), (len(view.indptr) - 1, 1))
-        penalty = self._objective.penalty(self._side, weight_of_rows(view), self._fixed.dtype)
+        penalty = self._objective.penalty(self._side, weight_of_rows(view), self._fixed.dtype, len(self._fixed))
         gammas = tuple(number(gamma) for gamma in exponents(self._objective))
         loss = (number(self._objective.loss), number(FLOOR))
         with threads(1 if len(view.values) < PARALLEL_ROWS else n_threads):

@@ -47,7 +47,8 @@ def recommend(
         _fill_unknown(fitted, ~users.known, allowed, items, scores)
     listed = items != NONE
     table = _table(fitted, items[listed], "score", scores[listed])
-    table.insert(len(table.columns) - 1, "stars", table["score"].clip(*fitted.rating_scale))
+    if fitted.predicts_ratings:
+        table.insert(len(table.columns) - 1, "stars", table["score"].clip(*fitted.rating_scale))
     if not alone:
         table.insert(0, "user", np.repeat(as_column(asked), listed.sum(axis=1)))
     return table

@@ -138,7 +138,7 @@ class Fitted:
     mean_rating : float
         Of the training ratings, by weight.
     rating_scale : (float, float)
-        What predictions are clipped to.
+        What predictions of ratings are clipped to.
     items : DataFrame or None
         Titles, years, genres, one row per item.
     unknown : {"bias", "mean", "raise"}
@@ -159,6 +159,11 @@ class Fitted:
     def unit(self) -> float:
         """What a scaled rating of 1 is worth: ratings were divided by it before they were fitted."""
         return self.mean_rating or 1.0
+
+    @property
+    def predicts_ratings(self) -> bool:
+        """Whether a score is a rating to be expected; where unrated cells count, it says how likely a choice is."""
+        return not self.objective.unobserved_weight
 
     @property
     def W(self) -> NDArray[Any]:
@@ -240,7 +245,7 @@ def predict(fitted: Fitted, X: Any) -> NDArray[np.float64]:
         predictions[places] = theirs.predict(np.arange(len(rows)), items[places])
     if fitted.unknown == "mean":
         predictions[unknown] = fitted.mean_rating
-    return np.clip(predictions, *fitted.rating_scale)
+    return np.clip(predictions, *fitted.rating_scale) if fitted.predicts_ratings else predictions
 
 
 def item_names(fitted: Fitted, codes: NDArray[Any]) -> list[str]:

@@ -30,6 +30,17 @@ The penalty is chosen per kind of column:
 Where ratings have weights, each term of a sum over Ω is multiplied by its own, and n_u is the sum of the weights: a
 rating of weight 3 is worth the same rating three times.
 
+Where cells that nobody rated count as well, with `unobserved_weight` w_0, *every* cell pulls its prediction to zero,
+
+    f(W, H) + ½ w_0 Σ_u Σ_i r̂_ui²,                                                                              (CELL.1)
+
+rated ones too, which pull to their rating besides (Hu, Koren & Volinsky 2008; in this form Rendle et al. 2022). The sum
+over all cells needs no cell: with the Gram matrices WᵀW and HᵀH of K × K numbers,
+
+    Σ_u Σ_i r̂_ui² = Σ_fj (WᵀW)_fj (HᵀH)_fj,       half its gradient W HᵀH for W, H WᵀW for H,                   (CELL.2)
+
+the curvature (P.4) has w_0 (HᵀH)_ff more, and a row's strength counts its cells, λ_uf = alpha (n_u + w_0 n_items)^ν.
+
 A point is stationary when no allowed step helps, i.e. when w = max(0, w − g/q) for gradient g and any q > 0. Taking
 for q the curvature of the coordinate,
 
@@ -112,6 +123,8 @@ class Objective:
         ν, from 0 to 1: a row's latent penalty is multiplied by n_u^ν; "count" is 1, "plain" is 0.
     loss : float
         β of the β-divergence, from 0 to 2: 2 is squared error.
+    unobserved_weight : float
+        w_0, the weight with which every cell, rated or not, pulls its prediction to zero; for squared error only.
     """
 
     alpha: tuple[float, float] = (0.0, 0.0)
@@ -120,6 +133,7 @@ class Objective:
     l1_ratio: float = 0.0
     weighting: str | float = "count"
     loss: float = 2.0
+    unobserved_weight: float = 0.0
 
     def __post_init__(self) -> None:
         for name in ("alpha", "alpha_bias"):
@@ -129,6 +143,9 @@ class Objective:
         check_number("l1_ratio", self.l1_ratio, minimum=0.0, maximum=1.0)
         exponent(self.weighting)
         check_number("loss", self.loss, minimum=0.0, maximum=2.0)
+        check_number("unobserved_weight", self.unobserved_weight, minimum=0.0)
+        if self.unobserved_weight and self.loss != 2:
+            raise InputError(f"unobserved_weight={self.unobserved_weight} needs squared error, loss=2; got {self.loss}")
 
     @classmethod
     def of(cls, parameters: Any, alpha: Strength, alpha_bias: Strength) -> Objective:
@@ -137,13 +154,13 @@ class Objective:
         Parameters
         ----------
         parameters : object
-            With attributes `l1_ratio`, `weighting` and `loss`.
+            With attributes `l1_ratio`, `weighting`, `loss` and `unobserved_weight`.
         alpha, alpha_bias : float or (float, float)
             Its strengths, "auto" resolved: for both sides, or for (users, items).
         """
         sides = both_sides("alpha", alpha), both_sides("alpha_bias", alpha_bias)
-        others = {"l1_ratio": parameters.l1_ratio, "weighting": parameters.weighting, "loss": parameters.loss}
-        return cls(*sides, BIAS_LEVEL, **others)
+        others = ("l1_ratio", "weighting", "loss", "unobserved_weight")
+        return cls(*sides, BIAS_LEVEL, **{name: getattr(parameters, name) for name in others})
 
     def check_values(self, ratings: Ratings) -> None:
         """Refuse ratings that the divergence has no value for."""
@@ -156,11 +173,12 @@ class Objective:
         """Return the penalty of W and of H, in the dtype of the factors."""
         dtype = factors.W.dtype
         of_users, of_items = ratings.row_weights
-        return self.penalty(0, of_users, dtype), self.penalty(1, of_items, dtype)
+        return self.penalty(0, of_users, dtype, ratings.n_items), self.penalty(1, of_items, dtype, ratings.n_users)
 
-    def penalty(self, side: int, counts: NDArray[Any], dtype: np.dtype[Any]) -> Penalty:
-        """Return the penalty of some rows of one side (0: users, 1: items) with so many ratings each."""
-        strengths = self.alpha[side] * counts.astype(np.float64) ** exponent(self.weighting)  # (P.7)
+    def penalty(self, side: int, counts: NDArray[Any], dtype: np.dtype[Any], n_cells: int) -> Penalty:
+        """Return the penalty of some rows of one side (0: users, 1: items) with so many ratings each, of n_cells."""
+        weights = counts.astype(np.float64) + self.unobserved_weight * n_cells
+        strengths = self.alpha[side] * weights ** exponent(self.weighting)  # (P.7)
         ridge, lasso = (1 - self.l1_ratio) * strengths, self.l1_ratio * strengths
         numbers = dtype.type(self.alpha_bias[side]), dtype.type(self.bias_level)
         return Penalty(ridge.astype(dtype), lasso.astype(dtype), *numbers, counts.astype(dtype))
@@ -178,6 +196,9 @@ class Objective:
         for X, penalty, columns in self._by_side(ratings, factors):
             ridge, lasso, centre = _by_column(penalty, columns, X.shape)
             total += float(np.sum(0.5 * ridge * (X - centre) ** 2 + lasso * X))
+        if self.unobserved_weight:
+            of_users, of_items = (X.T @ X for X in _sides(factors))
+            total += 0.5 * self.unobserved_weight * float(np.sum(of_users * of_items))  # (CELL.1)
         return total, squares  # (P.2)
 
     def gradient(self, ratings: Ratings, factors: Factors) -> tuple[Matrix, Matrix]:
@@ -217,6 +238,11 @@ class Objective:
             squares[0][part.rows] = observed @ (H * H)
             fits[1][:] += errors.T @ W_part
             squares[1][:] += observed.T @ (W_part * W_part)
+        if self.unobserved_weight:
+            for fit, square, X, other in ((fits[0], squares[0], W, H), (fits[1], squares[1], H, W)):
+                gram = self.unobserved_weight * (other.T @ other)
+                fit -= X @ gram  # (CELL.2)
+                square += np.diag(gram)
         return fits, squares
 
     def _by_side(self, ratings: Ratings, factors: Factors) -> list[tuple[Matrix, Penalty, Columns]]:

@@ -7,6 +7,10 @@ user u minimises ½ w·Aw − d·w, where
     A_fj = Σ_i∈Ω_u h_if h_ij + λ_uf (1−ρ) [f = j]                                                   (ALS.1)
     d_f  = Σ_i∈Ω_u (r_ui − h_i,frozen) h_if + λ_uf ((1−ρ) m_f − ρ)                                  (ALS.2)
 
+Where cells that nobody rated count too (`nmf_scratch.problem.objective`), with G = HᵀH over all items,
+
+    A_fj ← A_fj + w_0 G_fj,      d_f ← d_f − w_0 G_f,frozen                                         (CELL.3)
+
 How these sums are taken, and how such a problem is solved, by block principal pivoting or by coordinate descent, is in
 `nmf_scratch.solvers.exact_rows`. Derived, with an example by hand, in docs/learn/alternating-least-squares.md.
 
@@ -53,6 +57,7 @@ class AlternatingLeastSquares(RowWise):
 
     name: ClassVar[str] = "als"
     exact: ClassVar[bool] = True
+    unobserved: ClassVar[bool] = True
     defaults: ClassVar[Defaults] = Defaults(alpha=0.28, alpha_bias=16.0, max_iter=20)
 
     def __post_init__(self) -> None:
@@ -63,5 +68,5 @@ class AlternatingLeastSquares(RowWise):
     def half_step(self, side: Side, state: State) -> None:
         """Replace each row by the minimiser of its problem."""
         method = Method(self.method == "pivoting", self.descent_sweeps, float(self.tolerance))
-        partners = fixed(side.partners, side.columns)
+        partners = fixed(side.partners, side.columns, side.unobserved_weight)
         solve(side.view, side.X, partners, side.penalty, side.columns, method=method, spans=side.work)

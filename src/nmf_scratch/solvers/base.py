@@ -54,6 +54,8 @@ class Solver(Protocol):
         Whether an epoch uses several threads (its result never depends on how many).
     losses : tuple of float
         Smallest and largest β of the β-divergences it can minimise; (2, 2) is squared error only.
+    unobserved : bool
+        Whether it can let cells that nobody rated count.
     defaults : Defaults
         What "auto" stands for.
     memory : tuple of str
@@ -65,6 +67,7 @@ class Solver(Protocol):
     stochastic: ClassVar[bool]
     parallel: ClassVar[bool]
     losses: ClassVar[tuple[float, float]]
+    unobserved: ClassVar[bool]
     defaults: ClassVar[Defaults]
     memory: ClassVar[tuple[str, ...]]
 
@@ -88,5 +91,5 @@ class Rewinds(Protocol):
 
 def missing_of(solver: Any) -> list[str]:
     """Return what an object lacks to follow `Solver`."""
-    owed = ("name", "monotone", "stochastic", "parallel", "losses", "defaults", "memory", "start", "epoch")
-    return [name for name in owed if not hasattr(solver, name)]
+    declared = ("name", "monotone", "stochastic", "parallel", "losses", "unobserved", "defaults", "memory")
+    return [name for name in (*declared, "start", "epoch") if not hasattr(solver, name)]

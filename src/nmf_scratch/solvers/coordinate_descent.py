@@ -10,7 +10,12 @@ For user u and every free column f in turn,
     w_uf ← max(0, p_f / q_f)                                                                        (CD.3)
     e_ui ← e_ui − (new w_uf − old w_uf) h_if                             for i in Ω_u               (CD.4)
 
-and the same for every item with the roles swapped. Derived in docs/learn/coordinate-descent.md.
+and the same for every item with the roles swapped. Where cells that nobody rated count too
+(`nmf_scratch.problem.objective`), with G = HᵀH over all items,
+
+    p_f ← p_f − w_0 Σ_j G_fj w_uj + w_0 G_ff w_uf,      q_f ← q_f + w_0 G_ff                       (CELL.4)
+
+at O(k) a column, however many cells there are (He et al. 2016, "eALS"). Derived in docs/learn/coordinate-descent.md.
 
 The residuals make it cheap. p_f needs what all *other* columns leave to explain, which is e_ui + w_uf h_if: one column
 costs O(n_u) rather than O(n_u k). They are computed afresh when a row is visited, which costs as much as one sweep,
@@ -67,6 +72,7 @@ class CoordinateDescent(RowWise):
     extrapolate: bool = False
 
     name: ClassVar[str] = "cd"
+    unobserved: ClassVar[bool] = True
     defaults: ClassVar[Defaults] = Defaults(alpha=0.28, alpha_bias=16.0, max_iter=60)
 
     def __post_init__(self) -> None:
@@ -74,8 +80,8 @@ class CoordinateDescent(RowWise):
 
     def half_step(self, side: Side, state: State) -> None:
         """Take each entry to the lowest point of its parabola, (CD.3)."""
-        X, partners, view, penalty, columns, spans = side
-        descend_rows(view, spans, X, partners, penalty, columns, self.inner_sweeps)
+        X, partners, view, penalty, columns, spans, _ = side
+        descend_rows(view, spans, X, partners, side.cells().astype(X.dtype), penalty, columns, self.inner_sweeps)
 
 
 @parallel_kernel
@@ -84,6 +90,7 @@ def descend_rows(
     spans: NDArray[np.int64],
     W: NDArray[Any],
     H: NDArray[Any],
+    cells: NDArray[Any],
     penalty: Penalty,
     columns: Columns,
     inner_sweeps: int,
@@ -97,6 +104,8 @@ def descend_rows(
     spans : ndarray of int64
         Runs of rows to share out, see `nmf_scratch.solvers.rows.even_spans`.
     W, H : ndarray, shapes (n_rows, K) and (n_columns, K)
+    cells : ndarray, shape (K, K) or (0, 0)
+        w_0 HᵀH, or nothing.
     penalty : Penalty
         Of the side of W.
     columns : Columns
@@ -117,7 +126,7 @@ def descend_rows(
             gather_row(W[u], H, indices[row], values[row], weights[row], partners, errors)
             ridge, lasso = penalty.ridge[u], penalty.lasso[u]
             for _ in range(inner_sweeps):
-                cycle_columns(W[u], partners, errors, ridge, lasso, penalty, columns)
+                cycle_columns(W[u], partners, errors, cells, ridge, lasso, penalty, columns)
 
 
 @kernel
@@ -151,6 +160,7 @@ def cycle_columns(
     w: NDArray[Any],
     partners: NDArray[Any],
     errors: NDArray[Any],
+    cells: NDArray[Any],
     ridge: float,
     lasso: float,
     penalty: Penalty,
@@ -168,6 +178,10 @@ def cycle_columns(
         for j in range(len(errors)):
             fit += errors[j] * h[j]
             square += h[j] * h[j]
+        if len(cells):
+            square += cells[f, f]
+            for j in range(len(w)):
+                fit -= cells[f, j] * w[j]  # (CELL.4)
         curvature = square + strength  # (P.4)
         pull = fit + w[f] * square + strength * centre - line  # (CD.2)
         # Where nothing pulls and nothing bends, the entry has no effect on the objective, and stays.

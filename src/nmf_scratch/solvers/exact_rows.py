@@ -38,7 +38,7 @@ from nmf_scratch._jit import LINE, kernel, parallel_kernel, serial
 from nmf_scratch.data.ratings import Compressed
 from nmf_scratch.problem.factors import NO_COLUMN, Columns
 from nmf_scratch.problem.objective import Penalty
-from nmf_scratch.solvers.rows import fetch_ahead
+from nmf_scratch.solvers.rows import fetch_ahead, gram_of
 
 SINGULAR = 1e-10
 """A Cholesky pivot below this share of its diagonal entry is rounding, not curvature: the matrix counts as singular."""
@@ -95,18 +95,21 @@ class Fixed(NamedTuple):
         Its latent columns, with zeros up to a multiple of `LINE`.
     explained : ndarray, shape (n_columns,)
         What the frozen column of the other side predicts for each of its rows.
+    cells : ndarray of float64, shape (K, K) or (0, 0)
+        What cells that count without a rating add to each row's problem.
     """
 
     latent: NDArray[Any]
     explained: NDArray[Any]
+    cells: NDArray[np.float64]
 
 
-def fixed(H: NDArray[Any], columns: Columns) -> Fixed:
+def fixed(H: NDArray[Any], columns: Columns, unobserved_weight: float) -> Fixed:
     """Lay out the fixed side for rows of the given columns."""
     latent = np.zeros((len(H), -(-columns.n_latent // LINE) * LINE), H.dtype)
     latent[:, : columns.n_latent] = H[:, : columns.n_latent]
     explained = np.zeros(len(H), H.dtype) if columns.frozen == NO_COLUMN else H[:, columns.frozen].copy()
-    return Fixed(latent, explained)
+    return Fixed(latent, explained, gram_of(H, unobserved_weight))
 
 
 def solve(
@@ -154,6 +157,7 @@ def solve_rows(
     W: NDArray[Any],
     partners: NDArray[Any],
     explained: NDArray[Any],
+    cells: NDArray[np.float64],
     penalty: Penalty,
     columns: Columns,
     singular: float,
@@ -173,6 +177,8 @@ def solve_rows(
             own = indices[observed], values[observed], weights[observed]
             sum_products(own, partners, explained, copies, sums, totals)
             normal_equations(sums, totals, penalty, u, k, A, d)
+            if len(cells):
+                add_cells(cells, columns, A, d)
             for f in range(k):
                 w[f] = W[u, f]
             if columns.free_bias >= 0:
@@ -270,6 +276,18 @@ def normal_equations(
             A[f, k] = sums[width, f]
         A[k, k] = totals[0] + penalty.bias_ridge
         d[k] = totals[1] + penalty.bias_ridge * penalty.bias_level
+
+
+@kernel
+def add_cells(cells: Matrix, columns: Columns, A: Matrix, d: Vector) -> None:
+    """Add to a row's problem what all cells pull to zero, which is the same for every row."""
+    k = columns.n_latent
+    for f in range(len(d)):
+        row = cells[f if f < k else columns.free_bias]
+        for j in range(len(d)):
+            A[f, j] += row[j if j < k else columns.free_bias]  # (CELL.3)
+        if columns.frozen >= 0:
+            d[f] -= row[columns.frozen]  # (CELL.3)
 
 
 @kernel

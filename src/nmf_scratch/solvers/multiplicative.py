@@ -76,7 +76,7 @@ class MultiplicativeUpdates(RowWise):
 
     def half_step(self, side: Side, state: State) -> None:
         """Multiply each entry by its ratio, (MU.4)."""
-        X, partners, view, penalty, columns, work = side
+        X, partners, view, penalty, columns, work, _ = side
         multiply_rows(view, work, X, partners, penalty, columns, state["loss"], state["exponents"])
 
     def share_out(self, view: Compressed, partners: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

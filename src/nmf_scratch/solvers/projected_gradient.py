@@ -92,7 +92,7 @@ class ProjectedGradient(RowWise):
 
     def half_step(self, side: Side, state: State) -> None:
         """Take a few accelerated steps on each row."""
-        X, partners, view, penalty, columns, _ = side
+        X, partners, view, penalty, columns, *_ = side
         descend_rows(view, X, partners, penalty, columns, state["gammas"], self.step == "row")
 
 

@@ -11,10 +11,11 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, NamedTuple
 
+import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from nmf_scratch._jit import LINE, kernel, operand, prefetch, read_only
+from nmf_scratch._jit import LINE, kernel, operand, parallel_kernel, prefetch, read_only
 from nmf_scratch.data.ratings import Compressed, Ratings, ones, spaced
 from nmf_scratch.problem.factors import Columns, Factors
 from nmf_scratch.problem.objective import Objective, Penalty
@@ -31,6 +32,9 @@ Tiles for the second-level cache leave each row a few ratings per tile only, and
 
 AHEAD = 12
 """How many ratings ahead `fetch_ahead` looks: memory answers within the time of about as many."""
+
+N_PARTS = 64
+"""Runs of rows that a Gram matrix is summed up from, however many threads there are: the same bits."""
 
 ROW_WORK = 16
 """What a row costs besides its ratings, in ratings."""
@@ -53,6 +57,8 @@ class Side(NamedTuple):
         Layout of X.
     work : Any
         How threads share out the rows: what `RowWise.share_out` returned.
+    unobserved_weight : float
+        w_0 of (CELL.1).
     """
 
     X: NDArray[Any]
@@ -61,6 +67,11 @@ class Side(NamedTuple):
     penalty: Penalty
     columns: Columns
     work: Any
+    unobserved_weight: float
+
+    def cells(self) -> NDArray[np.float64]:
+        """Return what the cells that count without a rating add to each row's problem, see `gram_of`."""
+        return gram_of(self.partners, self.unobserved_weight)
 
 
 class RowWise:
@@ -72,6 +83,7 @@ class RowWise:
     stochastic: ClassVar[bool] = False
     parallel: ClassVar[bool] = True
     losses: ClassVar[tuple[float, float]] = (2.0, 2.0)
+    unobserved: ClassVar[bool] = False
     memory: ClassVar[tuple[str, ...]] = ("before", "objective", "momentum", "momentum_cap")  # of the extrapolation
 
     def start(self, train: Ratings, factors: Factors, objective: Objective, *, key: int, max_iter: int) -> State:
@@ -80,7 +92,8 @@ class RowWise:
         sides = []
         for X, view, penalty, columns in zip(*both, factors.columns, strict=True):
             partners, view = factors.H if X is factors.W else factors.W, in_dtype(X.dtype, view)
-            sides.append(Side(X, partners, view, penalty, columns, self.share_out(view, partners)))
+            work = self.share_out(view, partners)
+            sides.append(Side(X, partners, view, penalty, columns, work, objective.unobserved_weight))
         state = {"W": factors.W, "H": factors.H, "sides": sides}
         return prepare_extrapolation(state, train, factors, objective) if self.extrapolate else state
 
@@ -147,6 +160,28 @@ def in_dtype(dtype: np.dtype[Any], view: Compressed) -> Compressed:
         operand(view.values, dtype),
         weights,
     )
+
+
+def gram_of(X: NDArray[Any], weight: float) -> NDArray[np.float64]:
+    """Return weight · XᵀX in float64, shape (K, K); of weight 0 nothing, shape (0, 0)."""
+    if not weight:
+        return np.zeros((0, 0))
+    parts = np.zeros((N_PARTS, X.shape[1], X.shape[1]))
+    add_up_gram(X, parts)
+    lower = parts.sum(axis=0)
+    gram: NDArray[np.float64] = weight * (lower + np.tril(lower, -1).T)  # (CELL.2)
+    return gram
+
+
+@parallel_kernel
+def add_up_gram(X: NDArray[Any], parts: NDArray[np.float64]) -> None:
+    """Add up the products of the columns, on and below the diagonal, over as many runs of rows as there are parts."""
+    for part in numba.prange(len(parts)):
+        for row in range(len(X) * part // len(parts), len(X) * (part + 1) // len(parts)):
+            for f in range(X.shape[1]):
+                x = np.float64(X[row, f])
+                for j in range(f + 1):
+                    parts[part, f, j] += x * X[row, j]
 
 
 @kernel

@@ -69,6 +69,7 @@ class Stochastic:
     monotone: ClassVar[bool] = False
     stochastic: ClassVar[bool] = True
     losses: ClassVar[tuple[float, float]] = (2.0, 2.0)
+    unobserved: ClassVar[bool] = False
     memory: ClassVar[tuple[str, ...]] = ("epoch", "next_epoch", "step_scale", "bold", "squares")
 
     def __post_init__(self) -> None:

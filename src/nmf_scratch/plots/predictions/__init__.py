@@ -77,7 +77,8 @@ def prediction_figures(
     }
     yield "prediction-lists", plot_exposure(exposures, head_size(exposures["NMF"].rated), n)
     shown = model.explain(*typical_pair(model)) if explanation is None else explanation
-    yield "prediction-explanation", plot_explanation(shown, rating_scale=model.rating_scale_)
+    scale = model.rating_scale_ if model.fitted_.predicts_ratings else None
+    yield "prediction-explanation", plot_explanation(shown, rating_scale=scale)
 
 
 def plot_errors(table: pd.DataFrame) -> Figure:
