@@ -29,7 +29,7 @@ LAYERS = re.findall(
     data.demographics  data.likeness  data.statistics  data.inputs  data
     readers.files  readers.sniffing  readers.binary  readers.table  readers.text  readers.cache
     readers.movielens  readers.catalogue  readers.load  readers
-    problem.factors  problem.objective  problem.initialisers  problem
+    problem.factors  problem.objective  problem.initialisers  problem.preference  problem
     evaluation.splits  evaluation.metrics  evaluation.baselines
     solvers.base  solvers.extrapolation  solvers.rows  solvers.exact_rows  solvers.grid  solvers.stochastic
     solvers.sgd  solvers.*  solvers

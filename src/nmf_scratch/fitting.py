@@ -27,13 +27,26 @@ from nmf_scratch.solvers import SOLVERS, Solver
 from nmf_scratch.solvers.base import missing_of
 from nmf_scratch.training import FitResult, Monitor, Stopping, ended, fit_factors
 
+TASKS: dict[str, dict[str, Any]] = {
+    "rating": {
+        "solver": "adagrad", "n_components": 100, "biases": True, "weighting": 0.5,
+        "unobserved_weight": 0.0, "target": None, "confidence": None,
+    },
+    "ranking": {
+        "solver": "als", "n_components": 64, "biases": False, "weighting": 1.0, "alpha": 0.015, "max_iter": 16,
+        "unobserved_weight": 0.3, "target": 1.0,
+    },
+}  # fmt: skip
+"""What "auto" stands for by what the model is for; where a task says nothing, the solver's defaults hold."""
+
 MAX_COMPONENTS = 10_000
 """More factors than this is a mistake: a slip of the keyboard would fill the memory."""
 
 
 class Plan(NamedTuple):
-    """What the parameters say, "auto" resolved."""
+    """What the parameters say, "auto" resolved; `parameters` is an estimator in which the task's "auto" is, too."""
 
+    parameters: Any
     solver: Solver
     objective: Objective
     stopping: Stopping
@@ -49,6 +62,10 @@ def resolve(model: Any) -> Plan:
     InputError
         If a parameter cannot be used, or the solver cannot minimise the loss.
     """
+    check_choice("task", model.task, TASKS)
+    chosen = model.get_params()
+    auto = {name: value for name, value in TASKS[model.task].items() if _is_auto(chosen[name])}
+    model = model.clone(**auto)
     check_number("n_components", model.n_components, minimum=1, maximum=MAX_COMPONENTS, integer=True)
     check_number("validation_fraction", model.validation_fraction, minimum=0.0, maximum=0.5, exclusive=True)
     check_number("exact_below", model.exact_below, minimum=0, integer=True)
@@ -58,24 +75,27 @@ def resolve(model: Any) -> Plan:
         check_choice("init", model.init, INITIALISERS)
     check_number("loss", model.loss, minimum=0.0, maximum=2.0)
     solver = _solver(model)
-    alpha = solver.defaults.alpha if model.alpha == "auto" else model.alpha
-    alpha_bias = solver.defaults.alpha_bias if model.alpha_bias == "auto" else model.alpha_bias
-    max_iter: Any = solver.defaults.max_iter if model.max_iter == "auto" else model.max_iter
+    alpha, alpha_bias, max_iter = (
+        getattr(solver.defaults if _is_auto(getattr(model, name)) else model, name)
+        for name in ("alpha", "alpha_bias", "max_iter")
+    )
     stopping = Stopping(max_iter, model.tol, model.patience, model.kkt_tol, model.max_seconds)
-    return Plan(solver, Objective.of(model, alpha, alpha_bias), stopping, alpha, alpha_bias)
+    return Plan(model, solver, Objective.of(model, alpha, alpha_bias), stopping, alpha, alpha_bias)
 
 
-def learn(model: Any, plan: Plan, ratings: Ratings, *, key: int, checkpoint: Checkpoint | None = None) -> FitResult:
+def _is_auto(value: Any) -> bool:
+    return isinstance(value, str) and value == "auto"
+
+
+def learn(plan: Plan, ratings: Ratings, *, key: int, checkpoint: Checkpoint | None = None) -> FitResult:
     """Fit factors to ratings.
 
     Parameters
     ----------
-    model : NMF
-        Its parameters are read; it stays as it is.
     plan : Plan
-        What `resolve` made of them.
+        What `resolve` made of the parameters.
     ratings : Ratings
-        In the caller's unit.
+        In the caller's unit, with targets for values where the plan has them.
     key : int
         Of all random draws.
     checkpoint : Checkpoint, optional
@@ -86,7 +106,7 @@ def learn(model: Any, plan: Plan, ratings: Ratings, *, key: int, checkpoint: Che
     FitResult
         Factors for ratings scaled to a mean of 1.
     """
-    unit, (solver, objective, stopping, *_) = ratings.unit, plan
+    unit, (model, solver, objective, stopping, *_) = ratings.unit, plan
     scaled = ratings.scaled(unit)
     train, valid = _hold_out(scaled, model.validation_fraction, key) if model.early_stopping else (scaled, None)
     start = _start(model, train, unit, key)
@@ -112,14 +132,18 @@ def _solver(model: Any) -> Solver:
     if isinstance(solver, type) or (missing := missing_of(solver)):
         why = "a class: make an object of it" if isinstance(solver, type) else f"without {', '.join(missing)}"
         raise InputError(f"solver must be a name or an object that follows solvers.Solver, got {solver!r}, {why}")
-    if model.unobserved_weight and not solver.unobserved:
-        able = [name for name, other in SOLVERS.items() if other.unobserved]
-        what = f"let unrated cells count (unobserved_weight={model.unobserved_weight})"
-        raise InputError(f"solver {solver.name!r} cannot {what}; these can: {', '.join(able)}")
-    if not solver.losses[0] <= model.loss <= solver.losses[1]:
-        able = [name for name, other in SOLVERS.items() if other.losses[0] <= model.loss <= other.losses[1]]
-        raise InputError(f"solver {solver.name!r} cannot minimise loss={model.loss}; these can: {', '.join(able)}")
+    if what := _beyond(solver, model):
+        able = [name for name, other in SOLVERS.items() if not _beyond(other, model)]
+        raise InputError(f"solver {solver.name!r} cannot {what}; these can: {', '.join(able) or 'none'}")
     return solver
+
+
+def _beyond(solver: Any, model: Any) -> str:
+    """Say what a model asks for that the solver cannot do; nothing if it can do it all."""
+    if not solver.losses[0] <= model.loss <= solver.losses[1]:
+        return f"minimise loss={model.loss}"
+    cells = model.unobserved_weight and not solver.unobserved
+    return f"let unrated cells count (unobserved_weight={model.unobserved_weight})" if cells else ""
 
 
 def _start(model: Any, train: Ratings, unit: float, key: int) -> Factors:

@@ -29,6 +29,7 @@ from nmf_scratch.fitted.model_file import load_model, save_model
 from nmf_scratch.fitted.state import Fitted, FoldedUser
 from nmf_scratch.fitting import learn, resolve
 from nmf_scratch.problem.objective import Strength
+from nmf_scratch.problem.preference import Preference
 from nmf_scratch.solvers import Solver
 from nmf_scratch.training import Callback
 
@@ -41,25 +42,32 @@ class NMF(Estimator):
 
     Parameters
     ----------
-    n_components : int
-        Number of latent factors k.
-    solver : str or Solver
+    n_components : int or "auto"
+        Number of latent factors k; "auto" is the task's choice, here and below (`nmf_scratch.fitting.TASKS`).
+    task : {"rating", "ranking"}
+        What the model is for: to predict ratings, or to sort by what people choose, which makes the better lists. A
+        ranking model predicts scores, not ratings.
+    solver : str, Solver or "auto"
         A name in `nmf_scratch.solvers.SOLVERS`, or a solver with hyper-parameters of your own.
     loss : float
         β of the β-divergence to minimise: 2 is squared error, 1 Kullback–Leibler, 0 Itakura–Saito. What a solver can
         do, it declares in `losses`.
-    biases : bool
+    biases : bool or "auto"
         Whether to add a non-negative bias per user and per item.
-    unobserved_weight : float
+    unobserved_weight : float or "auto"
         Weight with which every cell of the matrix, rated or not, pulls its prediction to zero: what was not rated then
         says something too, which is what lists want (docs/learn/unrated-cells.md). 0 is for predicting ratings.
+    target : float, None or "auto"
+        What the prediction of a rated cell is pulled to; None is the rating.
+    confidence : {"stars", "rating", "log", "threshold"}, mapping, None or "auto"
+        How much a rating counts, as a function of it; see `nmf_scratch.problem.preference`. None: once.
     alpha : float, (float, float) or "auto"
         Penalty on the latent factors, of users and items alike or (users, items). "auto" is the solver's choice.
     alpha_bias : float, (float, float) or "auto"
         How firmly biases are held at a common level, in imagined ratings per user and item.
     l1_ratio : float
         Share of the penalty that is absolute (lasso) instead of squared (ridge), 0 … 1.
-    weighting : {"count", "plain"} or float
+    weighting : {"count", "plain"}, float or "auto"
         How the penalty of a row grows with its number n of ratings, as n^ν: ν from 0 ("plain", not at all) to 1
         ("count"). With 0.5 one `alpha` serves sparse and dense data alike, and rows with few ratings are held firmly.
     init : {"scaled", "popularity", "nndsvda"} or tuple of array_like
@@ -115,8 +123,8 @@ class NMF(Estimator):
         One record per epoch.
     stop_reason_ : str
         Why training ended; see `nmf_scratch.training`.
-    alpha_, alpha_bias_, max_iter_ : float or pair, float or pair, int
-        What "auto" was resolved to.
+    solver_, alpha_, alpha_bias_, max_iter_ : str, float or pair, float or pair, int
+        Name of the solver, and what "auto" was resolved to.
     rating_scale_, mean_rating_, items_ : (float, float), float, DataFrame or None
         Of the training ratings; and what is known of the items: titles, years, genres, one row per item.
     fitted_ : Fitted
@@ -137,16 +145,19 @@ class NMF(Estimator):
 
     def __init__(
         self,
-        n_components: int = 100,
+        n_components: int | str = "auto",
         *,
-        solver: str | Solver = "adagrad",
+        task: str = "rating",
+        solver: str | Solver = "auto",
         loss: float = 2.0,
-        biases: bool = True,
-        unobserved_weight: float = 0.0,
+        biases: bool | str = "auto",
+        unobserved_weight: float | str = "auto",
+        target: float | str | None = "auto",
+        confidence: Any = "auto",
         alpha: Strength = "auto",
         alpha_bias: Strength = "auto",
         l1_ratio: float = 0.0,
-        weighting: str | float = 0.5,
+        weighting: str | float = "auto",
         init: str | tuple[ArrayLike, ...] = "scaled",
         max_iter: int | str = "auto",
         tol: float = 1e-4,
@@ -165,10 +176,13 @@ class NMF(Estimator):
         callbacks: Sequence[Callback] = (),
     ) -> None:
         self.n_components = n_components
+        self.task = task
         self.solver = solver
         self.loss = loss
         self.biases = biases
         self.unobserved_weight = unobserved_weight
+        self.target = target
+        self.confidence = confidence
         self.alpha = alpha
         self.alpha_bias = alpha_bias
         self.l1_ratio = l1_ratio
@@ -207,7 +221,8 @@ class NMF(Estimator):
             (user, item) pairs of shape (n, 2) in raw ids, or data that holds the ratings too; the forms are listed in
             docs/guide/your-own-data.md. With a `Dataset` the model also learns the titles.
         y : array_like of float, shape (n,)
-            Ratings ≥ 0, where X does not hold them.
+            Ratings ≥ 0, where X does not hold them. A ranking model needs none: a pair then counts as often as it
+            occurs (clicks, plays, purchases).
         sample_weight : array_like of float, shape (n,), optional
             How often each rating counts, 0 or more: weight 3 is the same rating three times, 0 leaves it out. (Where
             weights are far above 1, a stochastic solver wants smaller steps.)
@@ -229,15 +244,18 @@ class NMF(Estimator):
             On parameters or data that cannot be used.
         """
         plan = resolve(self)
-        ids, ratings = encode(X, y, sample_weight)
+        ids, ratings = encode(X, y, sample_weight, choices=self.task == "ranking")
         plan.objective.check_values(ratings)
         scale = state.scale_of(ratings, self.rating_scale)
+        preference = Preference.of(plan.parameters.target, plan.parameters.confidence, ratings, scale)
+        terms = preference.terms(ratings)
         kept = checkpoint_of(checkpoint, resume, ids.users.classes_, ids.items.classes_)
         saved = kept and kept.saved
         key = saved.key if saved and self.random_state is None else random_key(self.random_state)
-        result = learn(self, plan, ratings, key=key, checkpoint=kept)
-        factors, items = result.factors.in_unit(ratings.unit), item_table(X, ids.items.classes_)
-        self._fitted = Fitted(ids, ratings, factors, plan.objective, ratings.mean, scale, items, self.unknown)
+        result = learn(plan, terms, key=key, checkpoint=kept)
+        factors, items = result.factors.in_unit(terms.unit), item_table(X, ids.items.classes_)
+        learnt = (ids, ratings, factors, plan.objective, preference, ratings.mean, scale, items, self.unknown)
+        self._fitted, self.solver_ = Fitted(*learnt), plan.solver.name
         self.alpha_, self.alpha_bias_, self.max_iter_ = plan.alpha, plan.alpha_bias, plan.stopping.max_iter
         self.key_, self.history_, self.stop_reason_ = key, result.history, result.stop_reason
         self.n_iter_ = result.history.records[-1].epoch

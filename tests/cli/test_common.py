@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from nmf_scratch import NMF, InputError, __version__, load_dataset
+from nmf_scratch import InputError, __version__, load_dataset
 from nmf_scratch.cli import _common
+from nmf_scratch.fitting import TASKS
 from nmf_scratch.readers import load
 
 COMMANDS = (
@@ -250,7 +251,7 @@ class TestHelp:
         assert "[default: ($NMF_SCRATCH_DATA_DIR or ./data)]" in text
 
     def test_defaults_are_those_of_the_estimator(self):
-        params = NMF().get_params()
+        params = TASKS["rating"]
         chosen = params["solver"], params["n_components"], str(params["weighting"])
         assert chosen == (_common.SOLVER, _common.RANK, _common.WEIGHTING)
 

@@ -40,8 +40,8 @@ def model(request):
 
 def parts_of(model):
     """Every part as a matrix over all pairs, by name."""
-    parts = {f"factor {f}": np.outer(model.W_[:, f], model.H_[:, f]) for f in range(model.n_components)}
-    if model.biases:
+    parts = {f"factor {f}": np.outer(model.W_[:, f], model.H_[:, f]) for f in range(model.W_.shape[1])}
+    if model.fitted_.factors.biases:
         parts["user bias"] = np.repeat(model.user_bias_[:, None], len(model.item_ids_), axis=1)
         parts["item bias"] = np.repeat(model.item_bias_[None, :], len(model.user_ids_), axis=0)
     return {name: part.astype(float) for name, part in parts.items()}
@@ -52,8 +52,8 @@ def test_strength_is_the_root_mean_square_of_each_part(model):
     assert sorted(table["part"]) == sorted(parts)
     for row in table.itertuples():
         assert row.strength == pytest.approx(np.sqrt((parts[row.part] ** 2).mean()), rel=1e-5)
-    assert (np.diff(table["strength"][: model.n_components]) <= 0).all()
-    assert list(table["part"][model.n_components :]) == ["user bias", "item bias"][: 2 * model.biases]
+    assert (np.diff(table["strength"][: model.W_.shape[1]]) <= 0).all()
+    assert list(table["part"][model.W_.shape[1] :]) == ["user bias", "item bias"][: 2 * model.fitted_.factors.biases]
 
 
 def test_explained_shares_are_those_of_the_definition_and_add_up_to_r_squared(model):
@@ -71,9 +71,9 @@ def test_explained_shares_are_those_of_the_definition_and_add_up_to_r_squared(mo
 
 def test_singular_values_are_those_of_the_product(model):
     product = model.W_.astype(float) @ model.H_.T.astype(float)
-    expected = np.linalg.svd(product, compute_uv=False)[: model.n_components] / np.sqrt(product.size)
+    expected = np.linalg.svd(product, compute_uv=False)[: model.W_.shape[1]] / np.sqrt(product.size)
     np.testing.assert_allclose(singular_values(model.fitted_), expected, atol=1e-6)
-    squares = (factor_strengths(model.fitted_)["strength"][: model.n_components] ** 2).sum()
+    squares = (factor_strengths(model.fitted_)["strength"][: model.W_.shape[1]] ** 2).sum()
     assert squares <= (singular_values(model.fitted_) ** 2).sum() * (1 + 1e-9)
 
 
@@ -109,7 +109,7 @@ def test_leading_items_are_those_of_the_summary_with_their_lifts(model):
 
 
 def test_no_more_items_than_there_are(model):
-    assert len(leading_items(model.fitted_, 99)) == 40 * model.n_components
+    assert len(leading_items(model.fitted_, 99)) == 40 * model.W_.shape[1]
 
 
 def test_usage_counts_zeros_and_little(model):
@@ -131,7 +131,7 @@ def test_a_factor_of_zeros_is_used_by_nobody():
 
 
 def test_the_nearest_factor_has_the_largest_cosine(model):
-    H, k = model.H_.astype(float), model.n_components
+    H, k = model.H_.astype(float), model.W_.shape[1]
     nearest = nearest_factors(model.fitted_)
     for f in range(k):
         others = [H[:, f] @ H[:, g] / (np.linalg.norm(H[:, f]) * np.linalg.norm(H[:, g])) for g in range(k) if g != f]

@@ -43,13 +43,13 @@ def export(
     else:
         note(f"model: {path}")
         for file, ids in zip(files, (model.user_ids_, model.item_ids_), strict=True):
-            note(f"{file}: {len(ids):,} rows, {model.n_components} factors")
+            note(f"{file}: {len(ids):,} rows, {model.W_.shape[1]} factors")
 
 
 def _summary(path: Path, table_format: str, files: list[Path], model: Any) -> dict[str, Any]:
     rows = {"users": len(model.user_ids_), "items": len(model.item_ids_)}
     tables = dict(zip(rows, map(str, files), strict=True))
-    return {"model": str(path), "format": table_format, **tables, "rows": rows, "n_components": model.n_components}
+    return {"model": str(path), "format": table_format, **tables, "rows": rows, "n_components": model.W_.shape[1]}
 
 
 if __name__ == "__main__":

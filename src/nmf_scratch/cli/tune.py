@@ -23,6 +23,7 @@ from rich.table import Table
 from nmf_scratch._check import InputError, check_number
 from nmf_scratch.cli._common import (
     INTERRUPTED,
+    SOLVER,
     WEIGHTING,
     ColumnsOption,
     DataDirOption,
@@ -201,7 +202,7 @@ def _judge(search: Search, data: Dataset, outer: Any) -> dict[str, float]:
     from nmf_scratch.model import NMF
 
     default = NMF(random_state=search.model.random_state)
-    models = {"winner": search.model, f"default ({default.solver})": default, "bias model": BiasModel()}
+    models = {"winner": search.model, f"default ({SOLVER})": default, "bias model": BiasModel()}
     return {name: float(cross_validate(model, data, cv=[outer])["rmse"].iloc[0]) for name, model in models.items()}
 
 

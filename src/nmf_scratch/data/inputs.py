@@ -233,21 +233,24 @@ class Read(NamedTuple):
     names: tuple[Any, Any] | None
 
 
-def read_input(X: Any, y: Any = None) -> Read:
+def read_input(X: Any, y: Any = None, *, choices: bool = False) -> Read:
     """Read ratings in any form that callers may pass; see `encode`."""
     if y is not None and (issparse(X) or isinstance(X, Ratings)):
         raise InputError(f"X is a {type(X).__name__}, sparse with ratings of its own: leave y out")
     X = as_table(_from_matrix(X) if y is None else X)
     times = np.asarray(X["timestamp"]) if isinstance(X, pd.DataFrame) and "timestamp" in X else None
-    pairs, y = (X, y) if y is not None else _split(X)
+    pairs, y = (X, y) if y is not None else _split(X, choices)
     users, items = columns_of(pairs)
-    return Read(users, items, values_of(y, len(users)), times, _names_of(pairs))
+    values = np.ones(len(users), np.float32) if y is None else values_of(y, len(users))
+    return Read(users, items, values, times, _names_of(pairs))
 
 
-def _split(X: Any) -> tuple[Any, Any]:
-    """Separate pairs and ratings when both came in one."""
+def _split(X: Any, choices: bool) -> tuple[Any, Any]:
+    """Separate pairs and ratings when both came in one; None for ratings where pairs alone will do."""
     if isinstance(X, pd.DataFrame) and {"user", "item", "rating"} <= set(X.columns):
         return X[["user", "item"]], X["rating"]
+    if choices:
+        return X, None
     raise InputError(
         "y is missing: pass the ratings, or a frame with columns user, item and rating; "
         "a matrix of users × items with NaN where nothing was rated goes through Ratings.from_dense(X)"
@@ -278,7 +281,7 @@ def _from_matrix(X: Any) -> Any:
     return Ratings.from_dense(X)
 
 
-def encode(X: Any, y: Any = None, weights: Any = None) -> tuple[PairEncoder, Ratings]:
+def encode(X: Any, y: Any = None, weights: Any = None, *, choices: bool = False) -> tuple[PairEncoder, Ratings]:
     """Encode training data in any of the accepted forms.
 
     Parameters
@@ -290,6 +293,8 @@ def encode(X: Any, y: Any = None, weights: Any = None) -> tuple[PairEncoder, Rat
         Ratings.
     weights : array_like of float, shape (n,), optional
         How often each row of X counts.
+    choices : bool
+        Whether pairs will do without ratings: then a pair is rated by how often it occurs.
 
     Returns
     -------
@@ -304,13 +309,16 @@ def encode(X: Any, y: Any = None, weights: Any = None) -> tuple[PairEncoder, Rat
             )
         ids = (np.arange(X.n_users), np.arange(X.n_items))
         return PairEncoder(*(LabelEncoder(unknown="code").fit(codes) for codes in ids)), X
-    users, items, values, _, names = read_input(X, y)
+    users, items, values, _, names = read_input(X, y, choices=choices)
     if len(values) == 0:
         raise InputError("X is empty: pass at least one rating")
     encoder, users, items = PairEncoder.fit_transform(users, items, names)
     if weights is not None:
         weights = values_of(weights, len(users), "sample_weight")
     n_users, n_items = len(encoder.users.classes_), len(encoder.items.classes_)
+    if choices and weights is None and (values == 1).all():
+        pairs, times = np.unique(users.astype(np.int64) * n_items + items, return_counts=True)
+        users, items, values = pairs // n_items, pairs % n_items, times.astype(np.float32)
     return encoder, Ratings.from_arrays(
         users, items, values, weights=weights, n_users=n_users, n_items=n_items, copy=False
     )

@@ -49,8 +49,8 @@ QUANTILES = {"activity": 4, "popularity": 10}
 class RatingData:
     """The caller's ratings, and the table that splitters look at, with timestamps where there are any."""
 
-    def __init__(self, X: Any, y: Any) -> None:
-        users, items, self.values, times, _ = read_input(X, y)
+    def __init__(self, X: Any, y: Any, *, choices: bool = False) -> None:
+        users, items, self.values, times, _ = read_input(X, y, choices=choices)
         self.pairs = pd.DataFrame({"user": np.asarray(users), "item": np.asarray(items)})
         self.table = self.pairs if times is None else self.pairs.assign(timestamp=times)
 
@@ -240,7 +240,7 @@ def evaluate_ranking(
     X : DataFrame, array_like or Dataset
         (user, item) pairs of shape (n, 2), or data that holds the ratings too.
     y : array_like of float, shape (n,), optional
-        Ratings, where X does not hold them.
+        Ratings, where X does not hold them; without any, whatever was chosen was liked.
     cv : int, splitter or list of (train, test)
         As in `cross_validate`; `LeaveNOut` and `TimeOrderedSplit` suit lists.
     k : int
@@ -267,7 +267,7 @@ def evaluate_ranking(
     check_number("k", k, minimum=1, integer=True)
     if threshold != "mean":
         check_number("threshold", threshold)
-    data = RatingData(X, y)
+    data = RatingData(X, y, choices=True)
     lists = _Lists(data, k)
     rows = []
     for fold, train, test in data.folds(cv, on_fold):

@@ -376,7 +376,7 @@ def _draw(values: Any, uniform: float) -> Any:
 
 def _possible(model: Any, candidate: Candidate) -> bool:
     solver, loss = candidate.get("solver", model.solver), candidate.get("loss", model.loss)
-    if isinstance(solver, str):
+    if isinstance(solver, str) and solver != "auto":
         check_choice("solver", solver, SOLVERS)
         solver = SOLVERS[solver]
-    return bool(solver.losses[0] <= loss <= solver.losses[1])
+    return solver == "auto" or bool(solver.losses[0] <= loss <= solver.losses[1])

@@ -146,6 +146,7 @@ def _parts(fitted: Fitted, products: Matrix) -> pd.DataFrame:
 def influences(fitted: Fitted, w: Matrix, h: Matrix, seen: Seen) -> Matrix:
     """Return what each rating adds to each part of a score, shape (k, n_seen): the formula of the module."""
     items, values, weights = seen[0], *(column[: len(seen[0])].astype(np.float64) for column in seen[1:])
+    weights, values = weights * fitted.preference.confidence(values), fitted.preference.targets(values)
     k, unit, roots = fitted.factors.n_components, fitted.unit, np.sqrt(weights)
     H = roots[:, None] * fitted.factors.H[items]
     active = w[:k] > 0

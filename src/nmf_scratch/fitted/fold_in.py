@@ -215,7 +215,10 @@ def _check_given(fitted: Fitted, values: NDArray[np.float32], known: NDArray[np.
 
 def _rows_for(fitted: Fitted, ratings: Compressed, n_threads: int | None) -> NDArray[Any]:
     """Return the best rows, in the unit of the ratings; an average row where there are none."""
-    scaled = ratings._replace(values=ratings.values / np.float32(fitted.unit))
+    preference = fitted.preference
+    scaled = ratings._replace(values=preference.targets(ratings.values) / np.float32(fitted.unit))
+    if preference.levels:
+        scaled = scaled._replace(weights=preference.confidence(ratings.values))
     rows = fitted.once(user_solver).solve(scaled, n_threads=n_threads)
     rows = Factors(rows, rows[:0], fitted.factors.biases).in_unit(fitted.unit).W
     if (unknown := np.diff(ratings.indptr) == 0).any():

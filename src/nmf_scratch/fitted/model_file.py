@@ -13,6 +13,7 @@ history, and the hash of the data. How that becomes bytes is the business of `nm
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
@@ -31,11 +32,12 @@ from nmf_scratch.fitted.state import Fitted
 from nmf_scratch.history import TrainingHistory
 from nmf_scratch.problem.factors import Factors
 from nmf_scratch.problem.objective import Objective
+from nmf_scratch.problem.preference import Preference
 from nmf_scratch.solvers import SOLVERS
 
 Model = TypeVar("Model")
 
-LEARNT = ("alpha_", "alpha_bias_", "max_iter_", "n_iter_", "stop_reason_", "key_")
+LEARNT = ("solver_", "alpha_", "alpha_bias_", "max_iter_", "n_iter_", "stop_reason_", "key_")
 """Attributes that `fit` leaves besides what is `Fitted`, and that the header holds, as it does the parameters."""
 
 LARGE = ("W", "H", "ratings_users", "ratings_items", "ratings_values", "ratings_weights")
@@ -60,6 +62,9 @@ def save_model(model: Any, path: str | Path) -> None:
         "events": model.history_.events,
         "data_hash": data_hash(fitted.ratings, fitted.user_ids, fitted.item_ids),
         "columns": _text_only(fitted.ids.names),
+        "objective": asdict(fitted.objective),
+        "preference": asdict(fitted.preference),
+        "biases": fitted.factors.biases,
         "mean_rating_": fitted.mean_rating,
         "rating_scale_": fitted.rating_scale,
         **{name: getattr(model, name) for name in LEARNT},
@@ -81,18 +86,19 @@ def _restored_model(cls: type[Model], arrays: Arrays, header: dict[str, Any]) ->
     model: Any = cls(**_restored_params(header["params"]))
     for name in LEARNT:
         setattr(model, name, _tupled(header[name]))
-    factors, ratings = Factors(arrays["W"], arrays["H"], model.biases), _restored_ratings(arrays)
+    factors, ratings = Factors(arrays["W"], arrays["H"], header["biases"]), _restored_ratings(arrays)
     ids = [LabelEncoder(unknown="code").fit(restored(name, arrays)) for name in ("user_ids", "item_ids")]
     if tuple(len(encoder.classes_) for encoder in ids) != ratings.shape:
         raise ValueError("there are more or fewer ids than rows")
-    if factors.n_components != model.n_components or arrays["H"].shape[1] != arrays["W"].shape[1]:
+    if model.n_components not in ("auto", factors.n_components) or arrays["H"].shape[1] != arrays["W"].shape[1]:
         raise ValueError("W and H have another number of columns than n_components says")
     model.history_ = TrainingHistory.from_array(arrays["history"], header["events"])
     model._fitted = Fitted(
         ids=PairEncoder(*ids, names=_tupled(header["columns"])),
         ratings=ratings,
         factors=factors,
-        objective=Objective.of(model, model.alpha_, model.alpha_bias_),
+        objective=Objective(**{name: _tupled(value) for name, value in header["objective"].items()}),
+        preference=Preference(**{name: _tupled(value) for name, value in header["preference"].items()}),
         mean_rating=header["mean_rating_"],
         rating_scale=_tupled(header["rating_scale_"]),
         items=_item_frame(arrays),
@@ -143,6 +149,8 @@ def storable_params(params: dict[str, Any]) -> dict[str, Any]:
         kept["solver"] = kept["solver"].name  # somebody's own: enough to tell, not to fit again
     if isinstance(kept["random_state"], np.random.Generator):
         kept["random_state"] = None
+    if isinstance(kept["confidence"], Mapping):  # JSON has no numbers for keys
+        kept["confidence"] = {"levels": list(kept["confidence"]), "weights": list(kept["confidence"].values())}
     return kept
 
 
@@ -151,6 +159,8 @@ def _restored_params(params: dict[str, Any]) -> dict[str, Any]:
     if isinstance(kept["solver"], dict):
         fields = dict(kept["solver"])
         kept["solver"] = SOLVERS[fields.pop("name")](**fields)
+    if isinstance(kept["confidence"], dict):
+        kept["confidence"] = dict(zip(*kept["confidence"].values(), strict=True))
     return kept
 
 

@@ -23,6 +23,7 @@ from nmf_scratch.data.inputs import UNKNOWN, PairEncoder, columns_of
 from nmf_scratch.data.ratings import Compressed, Ratings, ones, take_rows
 from nmf_scratch.problem.factors import Factors
 from nmf_scratch.problem.objective import Objective
+from nmf_scratch.problem.preference import Preference
 
 UNKNOWN_POLICIES = ("bias", "mean", "raise")
 
@@ -134,7 +135,9 @@ class Fitted:
     factors : Factors
         In the unit of the ratings.
     objective : Objective
-        The problem that was solved, for ratings divided by `unit`.
+        The problem that was solved, for terms divided by `unit`.
+    preference : Preference
+        Which value and which weight a rating has in it.
     mean_rating : float
         Of the training ratings, by weight.
     rating_scale : (float, float)
@@ -149,6 +152,7 @@ class Fitted:
     ratings: Ratings
     factors: Factors
     objective: Objective
+    preference: Preference
     mean_rating: float
     rating_scale: tuple[float, float]
     items: pd.DataFrame | None
@@ -157,13 +161,18 @@ class Fitted:
 
     @property
     def unit(self) -> float:
-        """What a scaled rating of 1 is worth: ratings were divided by it before they were fitted."""
-        return self.mean_rating or 1.0
+        """What a scaled rating of 1 is worth: terms were divided by it before they were fitted."""
+        return self.mean_rating or 1.0 if self.preference.is_plain else self.terms.unit
+
+    @property
+    def terms(self) -> Ratings:
+        """The ratings as the model learnt from them: with targets for values, and weights by confidence."""
+        return self.once(_terms)
 
     @property
     def predicts_ratings(self) -> bool:
-        """Whether a score is a rating to be expected; where unrated cells count, it says how likely a choice is."""
-        return not self.objective.unobserved_weight
+        """Whether a score is a rating to be expected; else it says how likely a choice is."""
+        return not self.objective.unobserved_weight and self.preference.target is None
 
     @property
     def W(self) -> NDArray[Any]:
@@ -244,8 +253,12 @@ def predict(fitted: Fitted, X: Any) -> NDArray[np.float64]:
         theirs = Factors(rows, factors.H, factors.biases)
         predictions[places] = theirs.predict(np.arange(len(rows)), items[places])
     if fitted.unknown == "mean":
-        predictions[unknown] = fitted.mean_rating
+        predictions[unknown] = fitted.mean_rating if fitted.predicts_ratings else fitted.terms.mean
     return np.clip(predictions, *fitted.rating_scale) if fitted.predicts_ratings else predictions
+
+
+def _terms(fitted: Fitted) -> Ratings:
+    return fitted.preference.terms(fitted.ratings)
 
 
 def item_names(fitted: Fitted, codes: NDArray[Any]) -> list[str]:

@@ -79,7 +79,7 @@ def _refined(fitted: Fitted, users: NDArray[Any], items: NDArray[Any], n_threads
     """Solve the rows of these users and items again."""
     factors, unit = fitted.factors.copy(), fitted.unit
     better = with_best_rows(
-        factors.in_unit(1 / unit), fitted.ratings.scaled(unit), fitted.objective,
+        factors.in_unit(1 / unit), fitted.terms.scaled(unit), fitted.objective,
         (np.unique(users), np.unique(items)), sides=(*(0, 1) * ROUNDS, 0), n_threads=n_threads,
     ).in_unit(unit)  # fmt: skip
     for X, solved, touched in ((factors.W, better.W, users), (factors.H, better.H, items)):

@@ -51,8 +51,8 @@ def plot_model(model: Any, what: str) -> Figure:
 
 
 def _convergence(model: Any) -> Figure:
-    name = model.solver if isinstance(model.solver, str) else model.solver.name
-    return plot_convergence(model.history_, title=f"NMF, {name}, k = {model.n_components}")
+    title = f"NMF, {model.solver_}, k = {model.fitted_.factors.n_components}"
+    return plot_convergence(model.history_, title=title)
 
 
 def _genres(model: Any) -> Figure:

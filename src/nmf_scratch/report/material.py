@@ -78,7 +78,7 @@ class Material:
     @property
     def name(self) -> str:
         """How the scores name the model."""
-        return f"NMF, {solver_name(self.model)}, k = {self.model.n_components}"
+        return f"NMF, {self.model.solver_}, k = {self.model.W_.shape[1]}"
 
     @property
     def mean_scores(self) -> dict[str, dict[str, float]]:
@@ -96,11 +96,6 @@ class Material:
         """The rating scale in words."""
         low, high = self.model.rating_scale_
         return f"on a scale from {low:g} to {high:g}"
-
-
-def solver_name(model: NMF) -> str:
-    """Return the name of the solver, however it was given."""
-    return model.solver if isinstance(model.solver, str) else model.solver.name
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import pandas as pd
 
 from nmf_scratch.plots.convergence import plot_convergence
 from nmf_scratch.report.markup import Column, Html, Section, element, facts, joined, paragraphs, table
-from nmf_scratch.report.material import BIAS_MODEL, Material, solver_name
+from nmf_scratch.report.material import BIAS_MODEL, Material
 from nmf_scratch.report.pictures import figures
 
 if TYPE_CHECKING:
@@ -42,10 +42,10 @@ EPOCHS = (
 
 def section(material: Material) -> Section:
     """Tell settings and convergence."""
-    model = material.model
+    model, factors = material.model, material.model.fitted_.factors
     what = (
-        f"The model is a non-negative factorisation with {model.n_components} factors"
-        f"{' and a bias per user and item' if model.biases else ''}, fitted by the solver {solver_name(model)}."
+        f"The model is a non-negative factorisation with {factors.n_components} factors"
+        f"{' and a bias per user and item' if factors.biases else ''}, fitted by the solver {model.solver_}."
     )
     content = joined(
         paragraphs(what, course(material), held_out_course(material)),

@@ -29,7 +29,7 @@ def convergence(
     from nmf_scratch.report.material import SCORES, VALIDATION, read_history, read_json
 
     nmf, path = load_model(model, RUNS)
-    title = f"NMF by {nmf.solver}, {nmf.n_components} factors, on {len(nmf.user_ids_):,} users"
+    title = f"NMF by {nmf.solver_}, {nmf.W_.shape[1]} factors, on {len(nmf.user_ids_):,} users"
     validation = read_history(path.parent / VALIDATION)
     bar = read_json(path.parent / SCORES).get("mean", {}).get("bias model", {}).get("rmse")
     reference = _reference(nmf, longer) if longer else None
