@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from nmf_scratch import NMF, InputError, PredefinedSplit, evaluate_ranking
+from nmf_scratch._random import STARTS, generator, random_key
 
 RNG = np.random.default_rng(0)
 FRAME = pd.DataFrame({"user": RNG.integers(0, 40, 500), "item": RNG.integers(0, 30, 500)}).drop_duplicates()
@@ -16,6 +17,56 @@ QUICK = {"task": "ranking", "n_components": 6, "random_state": 0}
 @pytest.fixture(scope="module")
 def model():
     return NMF(**QUICK).fit(FRAME)
+
+
+@pytest.mark.parametrize("task", ["rating", "ranking"])
+def test_joined_fits_predict_the_mean_of_their_predictions(task):
+    options = {"task": task, "random_state": 0, "dtype": "float64", "max_iter": 4, "early_stopping": True}
+    joined = NMF(5, n_starts=3, **options).fit(FRAME)
+    keys = [0, *(random_key(generator(0, STARTS, n)) for n in (1, 2))]
+    alone = [NMF(5, **{**options, "random_state": key}).fit(FRAME) for key in keys]
+    assert joined.W_.shape[1] == 15
+    for part in ("user_bias_", "item_bias_"):
+        np.testing.assert_allclose(getattr(joined, part), np.mean([getattr(one, part) for one in alone], axis=0))
+    mean = np.mean([one.W_ @ one.H_.T for one in alone], axis=0)
+    np.testing.assert_allclose(joined.W_ @ joined.H_.T, mean, rtol=1e-10)
+    assert "3 fits from different starts were joined, 15 factors" in joined.history_.events[-1]
+
+
+def test_a_joined_model_is_saved_and_folds_in_like_its_own_users(tmp_path):
+    model = NMF(**QUICK, n_starts=2, dtype="float64").fit(FRAME)
+    model.save(tmp_path / "model.safetensors")
+    own = FRAME[FRAME["user"] == 7]
+    folded = NMF.load(tmp_path / "model.safetensors").fold_in(list(zip(own["item"], own["rating"], strict=True)))
+    np.testing.assert_allclose(folded.factors, model.W_[list(model.user_ids_).index(7)], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"n_starts": 0}, "n_starts must be an integer >= 1, got 0"),
+        ({"n_starts": 2, "init": (np.ones((40, 6)), np.ones((30, 6)))}, "n_starts=2 needs starts that differ"),
+    ],
+)
+def test_starts_that_cannot_be_joined_are_refused(changes, message):
+    with pytest.raises(InputError, match=message):
+        NMF(**QUICK, **changes).fit(FRAME)
+
+
+def test_a_checkpoint_keeps_one_run(tmp_path):
+    with pytest.raises(InputError, match="a checkpoint keeps one run, and n_starts=2 makes several"):
+        NMF(**QUICK, n_starts=2).fit(FRAME, checkpoint=tmp_path / "c.safetensors")
+
+
+def test_ctrl_c_leaves_what_was_joined_so_far():
+    def stop(record, factors):
+        told.append(record.epoch)
+        if len(told) == 20:
+            raise KeyboardInterrupt
+
+    told = []
+    model = NMF(**QUICK, n_starts=3, max_iter=12, tol=0.0, callbacks=(stop,)).fit(FRAME)
+    assert (model.stop_reason_, model.W_.shape[1]) == ("interrupted", 12)
 
 
 def test_auto_is_resolved_by_the_task_and_stays_auto_in_the_parameters(model):
@@ -100,5 +151,5 @@ def test_an_unknown_task_is_refused():
 def test_lists_on_movielens(ml_100k):
     folds = PredefinedSplit(ml_100k.test_fold)
     scores = evaluate_ranking(NMF(task="ranking", random_state=0), ml_100k, cv=folds, threshold=4.0)
-    assert scores["ndcg"].mean() >= 0.405
-    assert scores["recall"].mean() >= 0.28
+    assert scores["ndcg"].mean() >= 0.415
+    assert scores["recall"].mean() >= 0.285

@@ -13,7 +13,7 @@ from nmf_scratch._check import InputError
 
 RandomState = int | np.random.Generator | None
 
-INIT, SHUFFLE, SPLIT, SEARCH = range(4)
+INIT, SHUFFLE, SPLIT, SEARCH, STARTS = range(5)
 """Names of the independent streams under one key."""
 
 _MASK = 2**64 - 1

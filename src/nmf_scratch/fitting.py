@@ -12,14 +12,16 @@ from contextlib import nullcontext
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nmf_scratch._check import InputError, check_choice, check_number
 from nmf_scratch._progress import EpochProgress
-from nmf_scratch._random import SPLIT, generator
+from nmf_scratch._random import SPLIT, STARTS, generator, random_key
 from nmf_scratch.checkpoint import Checkpoint, Keeper
 from nmf_scratch.data.ratings import Ratings
 from nmf_scratch.fitted.fold_in import rows_below, with_best_rows
 from nmf_scratch.fitted.state import UNKNOWN_POLICIES
+from nmf_scratch.history import TrainingHistory
 from nmf_scratch.problem.factors import Factors
 from nmf_scratch.problem.initialisers import INITIALISERS, own_start
 from nmf_scratch.problem.objective import Objective
@@ -29,11 +31,11 @@ from nmf_scratch.training import FitResult, Monitor, Stopping, ended, fit_factor
 
 TASKS: dict[str, dict[str, Any]] = {
     "rating": {
-        "solver": "adagrad", "n_components": 100, "biases": True, "weighting": 0.5,
+        "solver": "adagrad", "biases": True, "weighting": 0.5,
         "unobserved_weight": 0.0, "target": None, "confidence": None,
     },
     "ranking": {
-        "solver": "als", "n_components": 64, "biases": False, "weighting": 1.0, "alpha": 0.015, "max_iter": 16,
+        "solver": "als", "biases": False, "weighting": 1.0, "alpha": 0.015, "max_iter": 16,
         "unobserved_weight": 0.3, "target": 1.0,
     },
 }  # fmt: skip
@@ -69,6 +71,9 @@ def resolve(model: Any) -> Plan:
     check_number("n_components", model.n_components, minimum=1, maximum=MAX_COMPONENTS, integer=True)
     check_number("validation_fraction", model.validation_fraction, minimum=0.0, maximum=0.5, exclusive=True)
     check_number("exact_below", model.exact_below, minimum=0, integer=True)
+    check_number("n_starts", model.n_starts, minimum=1, integer=True)
+    if model.n_starts > 1 and not isinstance(model.init, str):
+        raise InputError(f"n_starts={model.n_starts} needs starts that differ, and init gives one: name an init")
     check_choice("unknown", model.unknown, UNKNOWN_POLICIES)
     check_choice("dtype", model.dtype, ("float32", "float64"))
     if isinstance(model.init, str):
@@ -108,20 +113,55 @@ def learn(plan: Plan, ratings: Ratings, *, key: int, checkpoint: Checkpoint | No
     """
     unit, (model, solver, objective, stopping, *_) = ratings.unit, plan
     scaled = ratings.scaled(unit)
-    train, valid = _hold_out(scaled, model.validation_fraction, key) if model.early_stopping else (scaled, None)
-    start = _start(model, train, unit, key)
-    bar = EpochProgress(stopping.max_iter, f"{solver.name}, k = {model.n_components}") if model.verbose else None
+    epochs = model.n_starts * stopping.max_iter
+    bar = EpochProgress(epochs, f"{solver.name}, k = {model.n_components}") if model.verbose else None
+    results: list[FitResult] = []
     with bar or nullcontext():
         monitor = Monitor(unit=unit, callbacks=(*model.callbacks, *([bar] if bar else [])))
-        result = fit_factors(
-            train, start, solver, objective, stopping,
-            valid=valid, monitor=monitor, key=key, n_threads=model.n_threads,
-            observer=None if checkpoint is None else Keeper(checkpoint),
-        )  # fmt: skip
+        for number in range(model.n_starts):
+            own = key if number == 0 else random_key(generator(key, STARTS, number))
+            results.append(_from_one_start(plan, scaled, monitor, own, checkpoint))
+            if results[-1].stop_reason in ("interrupted", "diverged"):
+                break
+    result = results[0] if len(results) == 1 else _joined(results, scaled, objective, unit)
     # Rows that were stopped early are not meant to be minima, and other losses have none in closed form.
-    if valid is not None or objective.loss != 2 or result.stop_reason == "diverged":
+    if model.early_stopping or objective.loss != 2 or result.stop_reason == "diverged":
         return result
     return _ended(result, solver, scaled, objective, unit, model)
+
+
+def _from_one_start(
+    plan: Plan, scaled: Ratings, monitor: Monitor, key: int, checkpoint: Checkpoint | None
+) -> FitResult:
+    model = plan.parameters
+    train, valid = _hold_out(scaled, model.validation_fraction, key) if model.early_stopping else (scaled, None)
+    return fit_factors(
+        train, _start(model, train, monitor.unit, key), plan.solver, plan.objective, plan.stopping,
+        valid=valid, monitor=monitor, key=key, n_threads=model.n_threads,
+        observer=None if checkpoint is None else Keeper(checkpoint),
+    )  # fmt: skip
+
+
+def _joined(results: list[FitResult], ratings: Ratings, objective: Objective, unit: float) -> FitResult:
+    """Put factors side by side whose predictions are the means of those of several fits, and biases too.
+
+    One non-negative model again, n times as wide: each side is divided by √n. Its history is that of the first fit, and
+    its last record describes it.
+    """
+    parts, first = [result.factors for result in results], results[0]
+    k, root = first.factors.n_components, np.sqrt(len(parts))
+
+    def side(matrices: list[NDArray[Any]]) -> NDArray[Any]:
+        latent = np.hstack([X[:, :k] for X in matrices]) / matrices[0].dtype.type(root)
+        return np.ascontiguousarray(np.hstack([latent, np.mean([X[:, k:] for X in matrices], axis=0)]))
+
+    joined = Factors(side([f.W for f in parts]), side([f.H for f in parts]), first.factors.biases)
+    said = f"{len(parts)} fits from different starts were joined, {len(parts) * k} factors"
+    *before, last = first.history.records
+    seconds = sum(result.history.records[-1].seconds for result in results)
+    history = TrainingHistory([*before, last._replace(seconds=seconds)], first.history.events)
+    whole = FitResult(joined, history, results[-1].stop_reason)
+    return ended(whole, lambda factors: factors, ratings, objective, unit, said)
 
 
 def _solver(model: Any) -> Solver:

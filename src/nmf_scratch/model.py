@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from nmf_scratch._check import NotFittedError
+from nmf_scratch._check import InputError, NotFittedError
 from nmf_scratch._estimator import Estimator
 from nmf_scratch._random import RandomState, random_key
 from nmf_scratch.checkpoint import Checkpoint, checkpoint_of
@@ -42,11 +42,11 @@ class NMF(Estimator):
 
     Parameters
     ----------
-    n_components : int or "auto"
-        Number of latent factors k; "auto" is the task's choice, here and below (`nmf_scratch.fitting.TASKS`).
+    n_components : int
+        Number of latent factors k.
     task : {"rating", "ranking"}
         What the model is for: to predict ratings, or to sort by what people choose, which makes the better lists. A
-        ranking model predicts scores, not ratings.
+        ranking model predicts scores, not ratings. "auto" below is the task's choice, `nmf_scratch.fitting.TASKS`.
     solver : str, Solver or "auto"
         A name in `nmf_scratch.solvers.SOLVERS`, or a solver with hyper-parameters of your own.
     loss : float
@@ -73,6 +73,10 @@ class NMF(Estimator):
     init : {"scaled", "popularity", "nndsvda"} or tuple of array_like
         How factors start, see `nmf_scratch.problem.initialisers`; or your own: (W, H), or (W, H, user_bias,
         item_bias), in the unit of the ratings and the order of the sorted ids, such as those of another model.
+    n_starts : int
+        Fits from so many starts, and joins them: their factors stand side by side, n_starts · k of them, and predict
+        the mean of what each fit predicts. A little better, for as many times the time and memory, and factors that
+        say the same several times.
     max_iter : int or "auto"
         Number of epochs.
     tol : float
@@ -145,7 +149,7 @@ class NMF(Estimator):
 
     def __init__(
         self,
-        n_components: int | str = "auto",
+        n_components: int = 100,
         *,
         task: str = "rating",
         solver: str | Solver = "auto",
@@ -159,6 +163,7 @@ class NMF(Estimator):
         l1_ratio: float = 0.0,
         weighting: str | float = "auto",
         init: str | tuple[ArrayLike, ...] = "scaled",
+        n_starts: int = 1,
         max_iter: int | str = "auto",
         tol: float = 1e-4,
         kkt_tol: float = 0.0,
@@ -188,6 +193,7 @@ class NMF(Estimator):
         self.l1_ratio = l1_ratio
         self.weighting = weighting
         self.init = init
+        self.n_starts = n_starts
         self.max_iter = max_iter
         self.tol = tol
         self.kkt_tol = kkt_tol
@@ -249,6 +255,8 @@ class NMF(Estimator):
         scale = state.scale_of(ratings, self.rating_scale)
         preference = Preference.of(plan.parameters.target, plan.parameters.confidence, ratings, scale)
         terms = preference.terms(ratings)
+        if checkpoint is not None and self.n_starts > 1:
+            raise InputError(f"a checkpoint keeps one run, and n_starts={self.n_starts} makes several: leave out one")
         kept = checkpoint_of(checkpoint, resume, ids.users.classes_, ids.items.classes_)
         saved = kept and kept.saved
         key = saved.key if saved and self.random_state is None else random_key(self.random_state)
@@ -264,7 +272,7 @@ class NMF(Estimator):
         return self
 
     def epochs(self) -> int:
-        """Return the number of epochs that `fit` may run, "auto" resolved."""
+        """Return the number of epochs that `fit` may run from each start, "auto" resolved."""
         return resolve(self).stopping.max_iter
 
     def partial_fit(self, X: Any, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None) -> Self:

@@ -90,7 +90,8 @@ def _restored_model(cls: type[Model], arrays: Arrays, header: dict[str, Any]) ->
     ids = [LabelEncoder(unknown="code").fit(restored(name, arrays)) for name in ("user_ids", "item_ids")]
     if tuple(len(encoder.classes_) for encoder in ids) != ratings.shape:
         raise ValueError("there are more or fewer ids than rows")
-    if model.n_components not in ("auto", factors.n_components) or arrays["H"].shape[1] != arrays["W"].shape[1]:
+    k = model.n_starts * model.n_components
+    if factors.n_components not in (k, model.n_components) or arrays["H"].shape[1] != arrays["W"].shape[1]:
         raise ValueError("W and H have another number of columns than n_components says")
     model.history_ = TrainingHistory.from_array(arrays["history"], header["events"])
     model._fitted = Fitted(
