@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from nmf_scratch import NMF, InputError, PredefinedSplit, evaluate_ranking
+from nmf_scratch import NMF, InputError, PredefinedSplit, cross_validate, evaluate_ranking
 from nmf_scratch._random import STARTS, generator, random_key
 
 RNG = np.random.default_rng(0)
@@ -91,6 +91,14 @@ def test_scores_are_scores(model):
     scores = model.predict(CHOICES)
     assert scores.min() < 1 < FRAME["rating"].min() + 1
     assert list(model.recommend(7, 3).columns) == ["item", "score", "n_ratings"]
+
+
+def test_its_errors_are_not_measured_in_stars():
+    with pytest.raises(InputError, match="a ranking model predicts scores, not ratings: judge its lists"):
+        cross_validate(NMF(**QUICK), FRAME, cv=2)
+    scores = evaluate_ranking(NMF(**QUICK), FRAME, cv=2)
+    assert scores["rmse"].isna().all()
+    assert (scores["ndcg"] > 0).all()
 
 
 @pytest.mark.parametrize("factor", [0.5, 20])

@@ -306,6 +306,11 @@ class NMF(Estimator):
         return self
 
     @property
+    def predicts_ratings_(self) -> bool:
+        """Whether `predict` returns ratings, not scores to sort by."""
+        return self.fitted_.predicts_ratings
+
+    @property
     def fitted_(self) -> Fitted:
         """All that the model has learnt; an error before `fit`."""
         if not hasattr(self, "_fitted"):

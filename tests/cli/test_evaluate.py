@@ -71,7 +71,7 @@ def test_predefined_folds_of_movielens(cli, ml_100k):
 # Lists
 
 
-RANKED = ["popularity", "bias model", "NMF, adagrad, k = 2"]
+RANKED = ["popularity", "item-kNN", "EASE", "NMF, ranking", "NMF, adagrad, k = 2"]
 
 
 def strictly(text):
@@ -81,7 +81,7 @@ def strictly(text):
     return json.loads(text, parse_constant=refuse)
 
 
-def test_ranking_is_the_library_s_and_stands_beside_popularity_and_the_bias_model(cli, shop):
+def test_ranking_is_the_library_s_and_stands_beside_the_baselines(cli, shop):
     done = cli("evaluate", "--ranking", "-d", shop, *QUICK, "-n", 4, "--threshold", 3.5, "--seed", 4, "--json")
     content = strictly(done.out)
     assert (done.code, content["k"], content["threshold"]) == (0, 4, 3.5)
@@ -90,10 +90,10 @@ def test_ranking_is_the_library_s_and_stands_beside_popularity_and_the_bias_mode
     folds = KFold(3, shuffle=True, random_state=4)
     expected = evaluate_ranking(model, load_dataset(shop), cv=folds, k=4, threshold=3.5)
     for metric in ("precision", "recall", "ndcg", "map", "mrr", "hit_rate", "coverage", "novelty", "rmse", "n_users"):
-        assert content["by_fold"][RANKED[2]][metric] == expected[metric].tolist()
+        assert content["by_fold"][RANKED[-1]][metric] == expected[metric].tolist()
     table = summarise(expected).set_index("metric")
-    assert content["mean"][RANKED[2]]["ndcg"] == table.loc["ndcg", "mean"]
-    assert content["mean"][RANKED[2]]["ndcg_standard_error"] == table.loc["ndcg", "standard_error"]
+    assert content["mean"][RANKED[-1]]["ndcg"] == table.loc["ndcg", "mean"]
+    assert content["mean"][RANKED[-1]]["ndcg_standard_error"] == table.loc["ndcg", "standard_error"]
     assert content["mean"]["popularity"]["rmse"] is None
 
 
@@ -101,7 +101,8 @@ def test_the_ranking_table_has_a_row_per_metric(cli, shop):
     shown = cli("evaluate", "--ranking", "-d", shop, *QUICK).out
     content = strictly(cli("evaluate", "--ranking", "-d", shop, *QUICK, "--json").out)
     assert "lists of 10" in shown.splitlines()[0]
-    assert all(name in shown.splitlines()[1] for name in RANKED)
+    head = " ".join(shown.split("─")[0].splitlines()[1:]).split()  # long names take two lines
+    assert sorted(head) == sorted(" ".join(RANKED).split())
     (row,) = (line for line in shown.splitlines() if line.startswith("nDCG"))
     for name in RANKED:
         mean = content["mean"][name]

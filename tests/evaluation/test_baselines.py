@@ -4,7 +4,16 @@ import pytest
 
 from nmf_scratch import InputError
 from nmf_scratch.data.inputs import encode
-from nmf_scratch.evaluation.baselines import BASELINES, BiasModel, GlobalMean, ItemMean, Popularity, UserMean
+from nmf_scratch.evaluation.baselines import (
+    BASELINES,
+    EASE,
+    BiasModel,
+    GlobalMean,
+    ItemKNN,
+    ItemMean,
+    Popularity,
+    UserMean,
+)
 
 PAIRS = pd.DataFrame({"user": ["a", "a", "b", "c", "c"], "item": [1, 2, 1, 2, 3]})
 STARS = [5.0, 3.0, 4.0, 1.0, 2.0]
@@ -84,3 +93,39 @@ def test_each_baseline_does_better_than_the_one_before(demo):
     errors = {name: cross_validate(make(), demo, cv=folds)["rmse"].mean() for name, make in BASELINES.items()}
     assert errors["bias model"] < min(errors["user mean"], errors["item mean"]) - 0.01
     assert max(errors["user mean"], errors["item mean"]) < errors["global mean"]
+
+
+CHOSEN = pd.DataFrame({"user": [0, 0, 1, 1, 2, 2, 3], "item": [0, 1, 1, 2, 3, 4, 0]})
+
+
+@pytest.mark.parametrize("model", [ItemKNN(n_neighbours=2), EASE(l2=0.5)])
+def test_lists_by_items_hold_what_goes_with_what_was_chosen(model):
+    table = model.fit(CHOSEN).recommend([3, 2, "new"], 1)
+    assert table["item"].tolist()[0] == 1  # who chose 0 chose 1
+    assert table["item"].tolist()[2] == 0  # the first of the most chosen
+
+
+def test_cosines_by_hand_and_only_of_the_nearest():
+    model = ItemKNN(n_neighbours=1).fit(CHOSEN)
+    assert model.weights_[0, 1] == pytest.approx(0.5)
+    assert model.weights_[1].round(6).tolist() == [0, 0, round(0.5**0.5, 6), 0, 0]
+    assert model.weights_[3, 4] == pytest.approx(1.0)
+    assert (np.diag(model.weights_) == 0).all()
+
+
+def test_ease_minimises_what_it_says_column_by_column():
+    rng = np.random.default_rng(0)
+    pairs = pd.DataFrame({"user": rng.integers(0, 30, 200), "item": rng.integers(0, 8, 200)}).drop_duplicates()
+    model = EASE(l2=2.0).fit(pairs)
+    X = model.confidences_.toarray()
+    for i in range(8):
+        others = [j for j in range(8) if j != i]
+        ridge = np.linalg.solve(X[:, others].T @ X[:, others] + 2 * np.eye(7), X[:, others].T @ X[:, i])
+        np.testing.assert_allclose(model.weights_[others, i], ridge, atol=1e-10)
+        assert model.weights_[i, i] == 0
+
+
+@pytest.mark.parametrize("model", [ItemKNN(0), EASE(0.0)])
+def test_strengths_of_the_item_models_are_checked(model):
+    with pytest.raises(InputError, match="must be"):
+        model.fit(CHOSEN)

@@ -83,7 +83,10 @@ def evaluate(
     max_iter: MaxIterOption = None,
     ranking: Annotated[
         bool,
-        typer.Option("--ranking", help="Judge lists of unseen items instead, beside popularity and the bias model."),
+        typer.Option(
+            "--ranking",
+            help="Judge lists instead, beside popularity, item-kNN, EASE and NMF for ranking.",
+        ),
     ] = False,
     n: Annotated[int | None, typer.Option("-n", help="Length of the lists.", show_default="10")] = None,
     threshold: Annotated[
@@ -132,21 +135,26 @@ def _check_ranking(ranking: bool, n: int | None, threshold: float | None) -> int
 
 
 def rank_all(model: NMF, data: Dataset, splitter: Any, length: int, threshold: float | str) -> dict[str, pd.DataFrame]:
-    """Judge the lists of popularity, the bias model and the model on the same folds, with a progress bar."""
+    """Judge the lists of the baselines, of NMF for ranking and of the model on the same folds, with progress bars."""
     from nmf_scratch._progress import EpochProgress
     from nmf_scratch.evaluation.baselines import RANKING_BASELINES
     from nmf_scratch.evaluation.cross_validation import evaluate_ranking
 
     settings: dict[str, Any] = {"cv": splitter, "k": length, "threshold": threshold}
     scores = {name: evaluate_ranking(make(), data, **settings) for name, make in RANKING_BASELINES.items()}
-    n_folds, epochs = splitter.get_n_splits(), model.epochs()
-    with EpochProgress(n_folds * epochs, "ranking") as bar:
 
-        def on_fold(fold: int) -> None:
-            bar.reach((fold - 1) * epochs, f"fold {fold} of {n_folds}")
+    def judge(name: str, own: NMF) -> None:
+        n_folds, epochs = splitter.get_n_splits(), own.epochs()
+        with EpochProgress(n_folds * epochs, name) as bar:
 
-        ranked = evaluate_ranking(model.clone(callbacks=(bar,)), data, on_fold=on_fold, **settings)
-    return {**scores, model_name(model): ranked}
+            def on_fold(fold: int) -> None:
+                bar.reach((fold - 1) * epochs, f"{name}, fold {fold} of {n_folds}")
+
+            scores[name] = evaluate_ranking(own.clone(callbacks=(bar,)), data, on_fold=on_fold, **settings)
+
+    judge("NMF, ranking", type(model)(model.n_components, task="ranking", random_state=model.random_state))
+    judge(model_name(model), model)
+    return scores
 
 
 def ranking_summary(scores: dict[str, pd.DataFrame]) -> dict[str, dict[str, float | None]]:

@@ -9,11 +9,20 @@ A factorisation that does not beat the bias model has learnt nothing about taste
 global mean and a good recommender is covered by "some users are generous, some films are good". All of them are fitted
 and asked in the caller's own ids, as `NMF` is, and an unknown id falls back to the part that is known.
 
-For lists the bar is `Popularity`: everybody gets what most people rated. It is a high bar, because what is held out was
-mostly chosen from what is popular; and a low one for a shop, because nobody needs to be told.
+For lists the first bar is `Popularity`: everybody gets what most people rated. It is a high bar, because what is held
+out was mostly chosen from what is popular; and a low one for a shop, because nobody needs to be told. Then there are
+two models of items alone, which score an item by the items j that the user chose, with confidences x_uj by their stars
+(as `NMF(task="ranking")` has them, `nmf_scratch.problem.preference`) and G = XᵀX:
+
+    ItemKNN   Σ_j x_uj G_ij / √(G_ii G_jj)    over the j among whose nearest neighbours i is                (BL.2)
+    EASE      Σ_j x_uj B_ji,  B = argmin ‖X − XB‖² + l2 ‖B‖² with B_ii = 0,  B_ji = −P_ji / P_ii, P = (G + l2)⁻¹  (BL.3)
+
+Both hold n_items² numbers, and cannot say why; EASE is the best linear model of lists there is, or nearly so.
 
 References: Koren, *Factor in the neighbors*, TKDD 4(1), 2010, section 2.1; Cremonesi, Koren & Turrin, *Performance of
-recommender algorithms on top-N recommendation tasks*, RecSys 2010 (popularity).
+recommender algorithms on top-N recommendation tasks*, RecSys 2010 (popularity); Deshpande & Karypis, *Item-based top-N
+recommendation algorithms*, ACM TOIS 22(1), 2004 (ItemKNN); Steck, *Embarrassingly shallow autoencoders for sparse
+data*, WWW 2019 (EASE).
 """
 
 from __future__ import annotations
@@ -28,17 +37,21 @@ from nmf_scratch._estimator import Estimator
 from nmf_scratch.data.inputs import PairEncoder, encode
 from nmf_scratch.data.ratings import Ratings
 from nmf_scratch.problem.initialisers import shrunk_means, shrunk_offsets
+from nmf_scratch.problem.preference import Preference
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-class _SameForAll:
-    """Recommending for models that rank items alike for everybody; users only differ in what they have seen."""
+class _Lister:
+    """Recommending for models that score all items for one user after the other."""
 
     encoder_: PairEncoder
     ratings_: Ratings
-    item_scores_: NDArray[np.float64]
+
+    def _scores(self, user: int) -> NDArray[Any]:
+        """Return a score for each item, for a row of users or −1."""
+        raise NotImplementedError
 
     def recommend(self, users: Any, n: int = 10, *, exclude_seen: bool = True) -> pd.DataFrame:
         """Recommend the n items with the highest scores to each of several users.
@@ -55,21 +68,31 @@ class _SameForAll:
         Returns
         -------
         DataFrame
-            Columns user, item and score (what items are ordered by, the same for all users); ties by item id.
+            Columns user, item and score (what items are ordered by); ties by item id.
         """
         import pandas as pd
 
         check_number("n", n, minimum=1, integer=True)
-        order, view = np.argsort(-self.item_scores_, kind="stable"), self.ratings_.by_user
-        lists = []
+        view, items, scores = self.ratings_.by_user, [], []
         for code in self.encoder_.users.transform(users):
-            seen = view.indices[view.indptr[code] : view.indptr[code + 1]] if exclude_seen and code >= 0 else order[:0]
-            best = order[: n + len(seen)]  # no more than these can be needed
-            lists.append(best[~np.isin(best, seen)][:n])
-        items = np.concatenate(lists)
-        of_user = np.repeat(np.asarray(users), [len(best) for best in lists])
-        table = {"user": of_user, "item": self.encoder_.items.classes_[items], "score": self.item_scores_[items]}
-        return pd.DataFrame(table)
+            of_all = self._scores(code).astype(np.float64)
+            if exclude_seen and code >= 0:
+                of_all[view.indices[view.indptr[code] : view.indptr[code + 1]]] = -np.inf
+            best = np.argsort(-of_all, kind="stable")[:n]
+            items.append(best[of_all[best] > -np.inf])
+            scores.append(of_all[items[-1]])
+        of_user = np.repeat(np.asarray(users), [len(best) for best in items])
+        item = self.encoder_.items.classes_[np.concatenate(items)]
+        return pd.DataFrame({"user": of_user, "item": item, "score": np.concatenate(scores)})
+
+
+class _SameForAll(_Lister):
+    """Models that rank items alike for everybody; users only differ in what they have seen."""
+
+    item_scores_: NDArray[np.float64]
+
+    def _scores(self, user: int) -> NDArray[Any]:
+        return self.item_scores_
 
 
 class Popularity(_SameForAll):
@@ -80,6 +103,68 @@ class Popularity(_SameForAll):
         self.encoder_, self.ratings_ = encode(X, y)
         self.item_scores_ = self.ratings_.item_counts.astype(np.float64)
         return self
+
+
+class _ItemToItem(_Lister):
+    """Models that score an item by the items that the user chose; an unknown user gets what most people rated."""
+
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Learn from (user, item) pairs and their ratings, or from pairs alone."""
+        self.encoder_, self.ratings_ = encode(X, y, choices=True)
+        values = self.ratings_.values
+        preference = Preference.of(1.0, "auto", self.ratings_, (float(values.min()), float(values.max())))
+        self.confidences_ = self.ratings_.with_values(preference.confidence(values).astype(np.float64)).to_sparse()
+        self.weights_ = self._weights((self.confidences_.T @ self.confidences_).toarray())
+        return self
+
+    def _scores(self, user: int) -> NDArray[Any]:
+        return self.ratings_.item_counts if user < 0 else (self.confidences_[[user]] @ self.weights_).ravel()
+
+    def _weights(self, gram: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return what choosing item j adds to the score of item i, at [j, i]."""
+        raise NotImplementedError
+
+
+class ItemKNN(_ItemToItem):
+    """Items like those that the user chose, by the cosine of who chose them, equation (BL.2).
+
+    Parameters
+    ----------
+    n_neighbours : int
+        Items that each item speaks for.
+    """
+
+    def __init__(self, n_neighbours: int = 400) -> None:
+        self.n_neighbours = n_neighbours
+
+    def _weights(self, gram: NDArray[np.float64]) -> NDArray[np.float64]:
+        check_number("n_neighbours", self.n_neighbours, minimum=1, integer=True)
+        lengths = np.sqrt(np.maximum(np.diag(gram), np.finfo(float).tiny))
+        cosines: NDArray[np.float64] = gram / np.outer(lengths, lengths)  # (BL.2)
+        np.fill_diagonal(cosines, 0.0)
+        if self.n_neighbours < len(cosines):
+            cosines[cosines < np.partition(cosines, -self.n_neighbours, axis=1)[:, [-self.n_neighbours]]] = 0.0
+        return cosines
+
+
+class EASE(_ItemToItem):
+    """The linear model that best tells each choice from the user's other ones, in closed form: equation (BL.3).
+
+    Parameters
+    ----------
+    l2 : float
+        Strength of the ridge.
+    """
+
+    def __init__(self, l2: float = 300.0) -> None:
+        self.l2 = l2
+
+    def _weights(self, gram: NDArray[np.float64]) -> NDArray[np.float64]:
+        check_number("l2", self.l2, minimum=0.0, exclusive=True)
+        P = np.linalg.inv(gram + self.l2 * np.eye(len(gram)))
+        B: NDArray[np.float64] = -P / np.diag(P)  # (BL.3)
+        np.fill_diagonal(B, 0.0)
+        return B
 
 
 class BiasModel(_SameForAll, Estimator):
@@ -158,5 +243,5 @@ class GlobalMean(BiasModel):
 BASELINES = {"global mean": GlobalMean, "user mean": UserMean, "item mean": ItemMean, "bias model": BiasModel}
 """Every baseline that predicts ratings, by the name that tables show."""
 
-RANKING_BASELINES = {"popularity": Popularity, "bias model": BiasModel}
+RANKING_BASELINES = {"popularity": Popularity, "item-kNN": ItemKNN, "EASE": EASE}
 """What lists are compared with."""

@@ -102,12 +102,20 @@ def cross_validate(model: Any, X: Any, y: Any = None, *, cv: Any = 5, on_fold: O
     for fold, train, test in data.folds(cv, on_fold):
         fitted, seconds = data.fit(model, train)
         started = time.perf_counter()
-        predictions = fitted.predict(data.pairs.iloc[test])
+        predictions = _ratings(fitted, data.pairs.iloc[test])
         predict_seconds = time.perf_counter() - started
         errors = _errors(data.values[test], predictions)
         sizes = {"n_train": len(train), "n_test": len(test)}
         rows.append({"fold": fold, **errors, "fit_seconds": seconds, "predict_seconds": predict_seconds, **sizes})
     return pd.DataFrame(rows)
+
+
+def _ratings(fitted: Any, pairs: pd.DataFrame) -> NDArray[Any]:
+    """Predict ratings; refuse a model whose predictions are none."""
+    if not getattr(fitted, "predicts_ratings_", True):
+        raise InputError("a ranking model predicts scores, not ratings: judge its lists, with evaluate_ranking")
+    predictions: NDArray[Any] = fitted.predict(pairs)
+    return predictions
 
 
 def _errors(truth: Any, predictions: Any) -> dict[str, float]:
@@ -182,7 +190,7 @@ def evaluate_groups(
     rows = []
     for fold, train, test in data.folds(cv, on_fold):
         fitted, _ = data.fit(model, train)
-        predictions = fitted.predict(data.pairs.iloc[test])
+        predictions = _ratings(fitted, data.pairs.iloc[test])
         for name in names:
             groups = fixed[name] if name in fixed else quantile_groups(codes[name], train, QUANTILES[name])
             for group, rows_of in pd.Series(groups[test]).groupby(groups[test], dropna=False).indices.items():
@@ -274,7 +282,8 @@ def evaluate_ranking(
         fitted, seconds = data.fit(model, train)
         at = float(data.values[train].mean(dtype=np.float64)) if threshold == "mean" else float(threshold)
         measured = lists.measure(fitted, train, test, at)
-        error = rmse(data.values[test], fitted.predict(data.pairs.iloc[test])) if hasattr(fitted, "predict") else np.nan
+        rates = hasattr(fitted, "predict") and getattr(fitted, "predicts_ratings_", True)
+        error = rmse(data.values[test], fitted.predict(data.pairs.iloc[test])) if rates else np.nan
         n_users = measured.pop("n_users")
         rows.append({"fold": fold, "k": k, **measured, "rmse": error, "fit_seconds": seconds, "n_users": n_users})
     return pd.DataFrame(rows)
