@@ -251,7 +251,7 @@ class TestHelp:
         assert "[default: ($NMF_SCRATCH_DATA_DIR or ./data)]" in text
 
     def test_defaults_are_those_of_the_estimator(self):
-        params = TASKS["rating"]
+        params = {**NMF().get_params(), **TASKS["rating"]}
         chosen = params["solver"], params["n_components"], str(params["weighting"])
         assert chosen == (_common.SOLVER, _common.RANK, _common.WEIGHTING)
 
