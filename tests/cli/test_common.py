@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from nmf_scratch import InputError, __version__, load_dataset
+from nmf_scratch import NMF, InputError, __version__, load_dataset
 from nmf_scratch.cli import _common
 from nmf_scratch.fitting import TASKS
 from nmf_scratch.readers import load
