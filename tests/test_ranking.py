@@ -19,9 +19,8 @@ def model():
     return NMF(**QUICK).fit(FRAME)
 
 
-@pytest.mark.parametrize("task", ["rating", "ranking"])
-def test_joined_fits_predict_the_mean_of_their_predictions(task):
-    options = {"task": task, "random_state": 0, "dtype": "float64", "max_iter": 4, "early_stopping": True}
+def test_joined_fits_predict_the_mean_of_their_predictions():
+    options = {"solver": "sgd", "random_state": 0, "dtype": "float64", "max_iter": 4}
     joined = NMF(5, n_starts=3, **options).fit(FRAME)
     keys = [0, *(random_key(generator(0, STARTS, n)) for n in (1, 2))]
     alone = [NMF(5, **{**options, "random_state": key}).fit(FRAME) for key in keys]
@@ -31,6 +30,14 @@ def test_joined_fits_predict_the_mean_of_their_predictions(task):
     mean = np.mean([one.W_ @ one.H_.T for one in alone], axis=0)
     np.testing.assert_allclose(joined.W_ @ joined.H_.T, mean, rtol=1e-10)
     assert "3 fits from different starts were joined, 15 factors" in joined.history_.events[-1]
+
+
+def test_joined_rankers_end_with_exact_rows_of_users_beside_all_factors_of_items():
+    joined = NMF(**QUICK, n_starts=2, dtype="float64").fit(FRAME)
+    keys = [0, random_key(generator(0, STARTS, 1))]
+    alone = [NMF(**{**QUICK, "random_state": key}, dtype="float64").fit(FRAME).H_ for key in keys]
+    np.testing.assert_allclose(joined.H_, np.hstack(alone) / np.sqrt(2), rtol=1e-10)
+    assert "40 users were solved exactly" in joined.history_.events[-1]
 
 
 def test_a_joined_model_is_saved_and_folds_in_like_its_own_users(tmp_path):
@@ -93,9 +100,13 @@ def test_scores_are_scores(model):
     assert list(model.recommend(7, 3).columns) == ["item", "score", "n_ratings"]
 
 
-def test_its_errors_are_not_measured_in_stars():
+def test_its_errors_are_not_measured_in_stars(model):
     with pytest.raises(InputError, match="a ranking model predicts scores, not ratings: judge its lists"):
         cross_validate(NMF(**QUICK), FRAME, cv=2)
+    with pytest.raises(InputError, match="a ranking model predicts scores, not ratings: judge its lists"):
+        model.score(CHOICES, FRAME["rating"])
+    with pytest.raises(InputError, match="early_stopping goes by errors of held-out ratings"):
+        NMF(**QUICK, early_stopping=True).fit(FRAME)
     scores = evaluate_ranking(NMF(**QUICK), FRAME, cv=2)
     assert scores["rmse"].isna().all()
     assert (scores["ndcg"] > 0).all()

@@ -12,7 +12,15 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from nmf_scratch._check import check_choice
+from nmf_scratch._check import InputError, check_choice
+
+
+def ratings_by(model: Any, X: Any) -> NDArray[np.float64]:
+    """Predict ratings by any fitted model, and refuse one whose predictions are scores to sort by."""
+    if not getattr(model, "predicts_ratings_", True):
+        raise InputError("a ranking model predicts scores, not ratings: judge its lists, with evaluate_ranking")
+    predictions: NDArray[np.float64] = model.predict(X)
+    return predictions
 
 
 class Estimator:
@@ -46,11 +54,14 @@ class Estimator:
         raise TypeError(f"{type(self).__name__} must define predict")
 
     def score(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
-        """Return R², the share of the variance of y that is explained: 1 at best; of a constant y, 1 or 0."""
+        """Return R², the share of the variance of y that is explained: 1 at best; of a constant y, 1 or 0.
+
+        An `InputError` of a model whose predictions are no ratings.
+        """
         truth = np.asarray(y, dtype=np.float64).ravel()
         weights = np.ones(len(truth)) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
         mean = np.average(truth, weights=weights)
-        unexplained, variance = (float(weights @ off**2) for off in (truth - self.predict(X), truth - mean))
+        unexplained, variance = (float(weights @ off**2) for off in (truth - ratings_by(self, X), truth - mean))
         if variance == 0:  # as scikit-learn's r2_score has it
             return float(unexplained == 0)
         return 1.0 - unexplained / variance

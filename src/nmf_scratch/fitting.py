@@ -72,6 +72,11 @@ def resolve(model: Any) -> Plan:
     check_number("validation_fraction", model.validation_fraction, minimum=0.0, maximum=0.5, exclusive=True)
     check_number("exact_below", model.exact_below, minimum=0, integer=True)
     check_number("n_starts", model.n_starts, minimum=1, integer=True)
+    if model.early_stopping and model.unobserved_weight:
+        raise InputError(
+            "early_stopping goes by errors of held-out ratings, which say nothing of lists where unrated cells count: "
+            "set max_iter instead"
+        )
     if model.n_starts > 1 and not isinstance(model.init, str):
         raise InputError(f"n_starts={model.n_starts} needs starts that differ, and init gives one: name an init")
     check_choice("unknown", model.unknown, UNKNOWN_POLICIES)
@@ -92,7 +97,7 @@ def _is_auto(value: Any) -> bool:
     return isinstance(value, str) and value == "auto"
 
 
-def learn(plan: Plan, ratings: Ratings, *, key: int, checkpoint: Checkpoint | None = None) -> FitResult:
+def learn(plan: Plan, ratings: Ratings, unit: float, *, key: int, checkpoint: Checkpoint | None = None) -> FitResult:
     """Fit factors to ratings.
 
     Parameters
@@ -101,6 +106,8 @@ def learn(plan: Plan, ratings: Ratings, *, key: int, checkpoint: Checkpoint | No
         What `resolve` made of the parameters.
     ratings : Ratings
         In the caller's unit, with targets for values where the plan has them.
+    unit : float
+        What they are divided by.
     key : int
         Of all random draws.
     checkpoint : Checkpoint, optional
@@ -111,7 +118,7 @@ def learn(plan: Plan, ratings: Ratings, *, key: int, checkpoint: Checkpoint | No
     FitResult
         Factors for ratings scaled to a mean of 1.
     """
-    unit, (model, solver, objective, stopping, *_) = ratings.unit, plan
+    model, solver, objective, stopping, *_ = plan
     scaled = ratings.scaled(unit)
     epochs = model.n_starts * stopping.max_iter
     bar = EpochProgress(epochs, f"{solver.name}, k = {model.n_components}") if model.verbose else None

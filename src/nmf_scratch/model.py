@@ -255,13 +255,14 @@ class NMF(Estimator):
         scale = state.scale_of(ratings, self.rating_scale)
         preference = Preference.of(plan.parameters.target, plan.parameters.confidence, ratings, scale)
         terms = preference.terms(ratings)
+        unit = preference.unit(terms)
         if checkpoint is not None and self.n_starts > 1:
             raise InputError(f"a checkpoint keeps one run, and n_starts={self.n_starts} makes several: leave out one")
         kept = checkpoint_of(checkpoint, resume, ids.users.classes_, ids.items.classes_)
         saved = kept and kept.saved
         key = saved.key if saved and self.random_state is None else random_key(self.random_state)
-        result = learn(plan, terms, key=key, checkpoint=kept)
-        factors, items = result.factors.in_unit(terms.unit), item_table(X, ids.items.classes_)
+        result = learn(plan, terms, unit, key=key, checkpoint=kept)
+        factors, items = result.factors.in_unit(unit), item_table(X, ids.items.classes_)
         learnt = (ids, ratings, factors, plan.objective, preference, ratings.mean, scale, items, self.unknown)
         self._fitted, self.solver_ = Fitted(*learnt), plan.solver.name
         self.alpha_, self.alpha_bias_, self.max_iter_ = plan.alpha, plan.alpha_bias, plan.stopping.max_iter

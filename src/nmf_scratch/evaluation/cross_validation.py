@@ -24,6 +24,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from nmf_scratch._check import InputError, check_number
+from nmf_scratch._estimator import ratings_by
 from nmf_scratch.data.dataset import Dataset
 from nmf_scratch.data.inputs import PairEncoder, read_input
 from nmf_scratch.data.ratings import Ratings
@@ -102,20 +103,12 @@ def cross_validate(model: Any, X: Any, y: Any = None, *, cv: Any = 5, on_fold: O
     for fold, train, test in data.folds(cv, on_fold):
         fitted, seconds = data.fit(model, train)
         started = time.perf_counter()
-        predictions = _ratings(fitted, data.pairs.iloc[test])
+        predictions = ratings_by(fitted, data.pairs.iloc[test])
         predict_seconds = time.perf_counter() - started
         errors = _errors(data.values[test], predictions)
         sizes = {"n_train": len(train), "n_test": len(test)}
         rows.append({"fold": fold, **errors, "fit_seconds": seconds, "predict_seconds": predict_seconds, **sizes})
     return pd.DataFrame(rows)
-
-
-def _ratings(fitted: Any, pairs: pd.DataFrame) -> NDArray[Any]:
-    """Predict ratings; refuse a model whose predictions are none."""
-    if not getattr(fitted, "predicts_ratings_", True):
-        raise InputError("a ranking model predicts scores, not ratings: judge its lists, with evaluate_ranking")
-    predictions: NDArray[Any] = fitted.predict(pairs)
-    return predictions
 
 
 def _errors(truth: Any, predictions: Any) -> dict[str, float]:
@@ -190,7 +183,7 @@ def evaluate_groups(
     rows = []
     for fold, train, test in data.folds(cv, on_fold):
         fitted, _ = data.fit(model, train)
-        predictions = _ratings(fitted, data.pairs.iloc[test])
+        predictions = ratings_by(fitted, data.pairs.iloc[test])
         for name in names:
             groups = fixed[name] if name in fixed else quantile_groups(codes[name], train, QUANTILES[name])
             for group, rows_of in pd.Series(groups[test]).groupby(groups[test], dropna=False).indices.items():

@@ -23,6 +23,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from nmf_scratch._check import InputError, check_number
+from nmf_scratch._estimator import ratings_by
 from nmf_scratch.data.dataset import Dataset
 from nmf_scratch.data.encoder import LabelEncoder
 from nmf_scratch.data.inputs import PairEncoder
@@ -124,7 +125,7 @@ def judge_predictions(model: Any, train: pd.DataFrame, test: pd.DataFrame) -> pd
     _refuse_seen(model, test)
     pairs = ["user", "item"]
     table = test[[*pairs, "rating"]].reset_index(drop=True)
-    table["prediction"] = model.predict(table[pairs])
+    table["prediction"] = ratings_by(model, table[pairs])
     table["bias_model"] = BiasModel().fit(train[pairs], train["rating"]).predict(table[pairs])
     codes = [LabelEncoder().fit_transform(pd.concat([train[side], table[side]])) for side in pairs]
     n_train = len(train)

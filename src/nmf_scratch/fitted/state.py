@@ -162,7 +162,9 @@ class Fitted:
     @property
     def unit(self) -> float:
         """What a scaled rating of 1 is worth: terms were divided by it before they were fitted."""
-        return self.mean_rating or 1.0 if self.preference.is_plain else self.terms.unit
+        if self.preference.is_plain:
+            return self.mean_rating or 1.0
+        return float(self.preference.target or self.terms.unit)
 
     @property
     def terms(self) -> Ratings:

@@ -112,6 +112,10 @@ class Preference:
         """Return the target of each rating, shape (n,), in the dtype given."""
         return values if self.target is None else np.full_like(values, self.target)
 
+    def unit(self, terms: Ratings) -> float:
+        """Return what terms are divided by before they are fitted: the target, which all have, or their mean."""
+        return terms.unit if self.target is None else float(self.target)
+
     def terms(self, ratings: Ratings) -> Ratings:
         """Return ratings as a model learns from them: targets as values, confidences times weights as weights."""
         if self.is_plain:
