@@ -77,8 +77,8 @@ def test_ctrl_c_leaves_what_was_joined_so_far():
 
 
 def test_auto_is_resolved_by_the_task_and_stays_auto_in_the_parameters(model):
-    assert (model.solver, model.solver_, model.alpha_, model.max_iter_) == ("auto", "als", 0.015, 16)
-    assert model.fitted_.objective.unobserved_weight == 0.3
+    assert (model.solver, model.solver_, model.alpha_, model.max_iter_) == ("auto", "als", 0.3, 16)
+    assert model.fitted_.objective.unobserved_weight == 0.2
     assert not model.fitted_.factors.biases
     stars = NMF(2, max_iter=1, random_state=0).fit(FRAME)
     assert (stars.solver_, stars.fitted_.objective.unobserved_weight) == ("adagrad", 0)
@@ -170,5 +170,5 @@ def test_an_unknown_task_is_refused():
 def test_lists_on_movielens(ml_100k):
     folds = PredefinedSplit(ml_100k.test_fold)
     scores = evaluate_ranking(NMF(task="ranking", random_state=0), ml_100k, cv=folds, threshold=4.0)
-    assert scores["ndcg"].mean() >= 0.415
-    assert scores["recall"].mean() >= 0.285
+    assert scores["ndcg"].mean() >= 0.417
+    assert scores["recall"].mean() >= 0.29

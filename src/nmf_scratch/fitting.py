@@ -31,12 +31,10 @@ from nmf_scratch.training import FitResult, Monitor, Stopping, ended, fit_factor
 
 TASKS: dict[str, dict[str, Any]] = {
     "rating": {
-        "solver": "adagrad", "biases": True, "weighting": 0.5,
-        "unobserved_weight": 0.0, "target": None, "confidence": None,
+        "solver": "adagrad", "biases": True, "unobserved_weight": 0.0, "target": None, "confidence": None,
     },
     "ranking": {
-        "solver": "als", "biases": False, "weighting": 1.0, "alpha": 0.015, "max_iter": 16,
-        "unobserved_weight": 0.3, "target": 1.0,
+        "solver": "als", "biases": False, "unobserved_weight": 0.2, "target": 1.0, "alpha": 0.3, "max_iter": 16,
     },
 }  # fmt: skip
 """What "auto" stands for by what the model is for; where a task says nothing, the solver's defaults hold."""

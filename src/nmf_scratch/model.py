@@ -67,7 +67,7 @@ class NMF(Estimator):
         How firmly biases are held at a common level, in imagined ratings per user and item.
     l1_ratio : float
         Share of the penalty that is absolute (lasso) instead of squared (ridge), 0 … 1.
-    weighting : {"count", "plain"}, float or "auto"
+    weighting : {"count", "plain"} or float
         How the penalty of a row grows with its number n of ratings, as n^ν: ν from 0 ("plain", not at all) to 1
         ("count"). With 0.5 one `alpha` serves sparse and dense data alike, and rows with few ratings are held firmly.
     init : {"scaled", "popularity", "nndsvda"} or tuple of array_like
@@ -161,7 +161,7 @@ class NMF(Estimator):
         alpha: Strength = "auto",
         alpha_bias: Strength = "auto",
         l1_ratio: float = 0.0,
-        weighting: str | float = "auto",
+        weighting: str | float = 0.5,
         init: str | tuple[ArrayLike, ...] = "scaled",
         n_starts: int = 1,
         max_iter: int | str = "auto",

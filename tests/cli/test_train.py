@@ -340,7 +340,7 @@ class TestCheckpoint:
         for changes, what in (
             (
                 ("-d", shop, *QUICK, "-k", 3),
-                "model NMF(n_components=2, solver='adagrad', weighting=0.5, max_iter=2, random_state=0), not NMF(",
+                "model NMF(n_components=2, solver='adagrad', max_iter=2, random_state=0), not NMF(",
             ),
             (("-d", shop, *QUICK, "--folds", 3), "folds 2, not 3; delete it"),
             (("-d", "demo", *QUICK), "other ratings; delete it to start anew"),
