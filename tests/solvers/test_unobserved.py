@@ -1,5 +1,7 @@
 """Cells that nobody rated: the solvers that let them count, and what is asked of a model that did."""
 
+import threading
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,8 +10,9 @@ from reference import als as naive_als
 from reference import coordinate_descent as naive_cd
 
 from nmf_scratch import NMF, InputError
+from nmf_scratch._jit import threads
 from nmf_scratch.problem.factors import scaled_start
-from nmf_scratch.solvers import SOLVERS
+from nmf_scratch.solvers import SOLVERS, rows
 from nmf_scratch.solvers.rows import gram_of
 from nmf_scratch.training import Stopping, fit_factors
 
@@ -65,6 +68,26 @@ def test_the_gram_matrix_is_that_of_numpy(n_rows):
     X = np.random.default_rng(n_rows).random((n_rows, 5), dtype=np.float32)
     np.testing.assert_allclose(gram_of(X, 0.3), 0.3 * X.T.astype(float) @ X.astype(float), rtol=1e-12)
     assert gram_of(X, 0.0).shape == (0, 0)
+
+
+def test_while_another_thread_fits_the_gram_matrix_is_summed_up_on_the_calling_one(monkeypatch):
+    X = np.random.default_rng(0).random((1000, 5), dtype=np.float32)
+    expected = gram_of(X, 0.3)
+    monkeypatch.setattr(rows, "add_up_gram", lambda *args: pytest.fail("two threads in parallel kernels at once"))
+    held, done = threading.Event(), threading.Event()
+
+    def fit():
+        with threads(1):
+            held.set()
+            done.wait(60)
+
+    other = threading.Thread(target=fit)
+    other.start()
+    held.wait(60)
+    found = gram_of(X, 0.3)
+    done.set()
+    other.join()
+    np.testing.assert_array_equal(found, expected)
 
 
 @pytest.mark.parametrize("name", [name for name in SOLVERS if name not in ABLE])

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nmf_scratch._check import InputError
-from nmf_scratch._jit import kernel, operand, parallel_kernel, parallel_turn
+from nmf_scratch._jit import kernel, operand, parallel_kernel, parallel_turn, serial
 from nmf_scratch._random import INIT, generator
 from nmf_scratch.data.ratings import Ratings
 
@@ -186,13 +186,7 @@ def predict_pairs(
         predictions[position] = product(W[users[position]], H[items[position]])
 
 
-@kernel
-def predict_few(
-    users: NDArray[Any], items: NDArray[Any], W: NDArray[Any], H: NDArray[Any], predictions: NDArray[Any]
-) -> None:
-    """Do what `predict_pairs` does on the calling thread, and come to the same bits."""
-    for position in range(len(users)):
-        predictions[position] = product(W[users[position]], H[items[position]])
+predict_few = serial(predict_pairs)
 
 
 @kernel

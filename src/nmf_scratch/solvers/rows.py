@@ -15,7 +15,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from nmf_scratch._jit import LINE, kernel, operand, parallel_kernel, prefetch, read_only
+from nmf_scratch._jit import LINE, kernel, operand, parallel_kernel, parallel_turn, prefetch, read_only, serial
 from nmf_scratch.data.ratings import Compressed, Ratings, ones, spaced
 from nmf_scratch.problem.factors import Columns, Factors
 from nmf_scratch.problem.objective import Objective, Penalty
@@ -167,7 +167,8 @@ def gram_of(X: NDArray[Any], weight: float) -> NDArray[np.float64]:
     if not weight:
         return np.zeros((0, 0))
     parts = np.zeros((N_PARTS, X.shape[1], X.shape[1]))
-    add_up_gram(X, parts)
+    with parallel_turn() as may_run_parallel:
+        (add_up_gram if may_run_parallel else add_up_gram_here)(X, parts)
     lower = parts.sum(axis=0)
     gram: NDArray[np.float64] = weight * (lower + np.tril(lower, -1).T)  # (CELL.2)
     return gram
@@ -182,6 +183,9 @@ def add_up_gram(X: NDArray[Any], parts: NDArray[np.float64]) -> None:
                 x = np.float64(X[row, f])
                 for j in range(f + 1):
                     parts[part, f, j] += x * X[row, j]
+
+
+add_up_gram_here = serial(add_up_gram)
 
 
 @kernel
