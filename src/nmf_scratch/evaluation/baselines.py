@@ -27,6 +27,8 @@ data*, WWW 2019 (EASE).
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -44,13 +46,13 @@ if TYPE_CHECKING:
 
 
 class _Lister:
-    """Recommending for models that score all items for one user after the other."""
+    """Recommending for models that order all items for one user after the other."""
 
     encoder_: PairEncoder
     ratings_: Ratings
 
-    def _scores(self, user: int) -> NDArray[Any]:
-        """Return a score for each item, for a row of users or −1."""
+    def _ordered(self, users: NDArray[Any]) -> Iterator[tuple[NDArray[np.intp], NDArray[Any]]]:
+        """Yield all items, best first, and the score of each item, for rows of users or −1."""
         raise NotImplementedError
 
     def recommend(self, users: Any, n: int = 10, *, exclude_seen: bool = True) -> pd.DataFrame:
@@ -73,13 +75,12 @@ class _Lister:
         import pandas as pd
 
         check_number("n", n, minimum=1, integer=True)
-        view, items, scores = self.ratings_.by_user, [], []
-        for code in self.encoder_.users.transform(users):
-            of_all = self._scores(code).astype(np.float64)
-            if exclude_seen and code >= 0:
-                of_all[view.indices[view.indptr[code] : view.indptr[code + 1]]] = -np.inf
-            best = np.argsort(-of_all, kind="stable")[:n]
-            items.append(best[of_all[best] > -np.inf])
+        view, codes = self.ratings_.by_user, self.encoder_.users.transform(users)
+        items, scores = [], []
+        for code, (order, of_all) in zip(codes, self._ordered(codes), strict=True):
+            seen = view.indices[view.indptr[code] : view.indptr[code + 1]] if exclude_seen and code >= 0 else order[:0]
+            best = order[: n + len(seen)]  # no more than these can be needed
+            items.append(best[~np.isin(best, seen)][:n])
             scores.append(of_all[items[-1]])
         of_user = np.repeat(np.asarray(users), [len(best) for best in items])
         item = self.encoder_.items.classes_[np.concatenate(items)]
@@ -91,8 +92,8 @@ class _SameForAll(_Lister):
 
     item_scores_: NDArray[np.float64]
 
-    def _scores(self, user: int) -> NDArray[Any]:
-        return self.item_scores_
+    def _ordered(self, users: NDArray[Any]) -> Iterator[tuple[NDArray[np.intp], NDArray[Any]]]:
+        return itertools.repeat((np.argsort(-self.item_scores_, kind="stable"), self.item_scores_), len(users))
 
 
 class Popularity(_SameForAll):
@@ -117,8 +118,11 @@ class _ItemToItem(_Lister):
         self.weights_ = self._weights((self.confidences_.T @ self.confidences_).toarray())
         return self
 
-    def _scores(self, user: int) -> NDArray[Any]:
-        return self.ratings_.item_counts if user < 0 else (self.confidences_[[user]] @ self.weights_).ravel()
+    def _ordered(self, users: NDArray[Any]) -> Iterator[tuple[NDArray[np.intp], NDArray[Any]]]:
+        counts = self.ratings_.item_counts.astype(np.float64)
+        for user in users:
+            scores = counts if user < 0 else (self.confidences_[[user]] @ self.weights_).ravel()
+            yield np.argsort(-scores, kind="stable"), scores
 
     def _weights(self, gram: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return what choosing item j adds to the score of item i, at [j, i]."""
