@@ -25,7 +25,7 @@ from nmf_scratch.history import TrainingHistory
 from nmf_scratch.problem.factors import Factors
 from nmf_scratch.problem.initialisers import INITIALISERS, own_start
 from nmf_scratch.problem.objective import Objective
-from nmf_scratch.solvers import SOLVERS, Solver
+from nmf_scratch.solvers import SOLVERS, Solver, check_suited
 from nmf_scratch.solvers.base import missing_of
 from nmf_scratch.training import FitResult, Monitor, Stopping, ended, fit_factors
 
@@ -88,7 +88,9 @@ def resolve(model: Any) -> Plan:
         for name in ("alpha", "alpha_bias", "max_iter")
     )
     stopping = Stopping(max_iter, model.tol, model.patience, model.kkt_tol, model.max_seconds)
-    return Plan(model, solver, Objective.of(model, alpha, alpha_bias), stopping, alpha, alpha_bias)
+    objective = Objective.of(model, alpha, alpha_bias)
+    check_suited(solver, objective)
+    return Plan(model, solver, objective, stopping, alpha, alpha_bias)
 
 
 def _is_auto(value: Any) -> bool:
@@ -177,18 +179,7 @@ def _solver(model: Any) -> Solver:
     if isinstance(solver, type) or (missing := missing_of(solver)):
         why = "a class: make an object of it" if isinstance(solver, type) else f"without {', '.join(missing)}"
         raise InputError(f"solver must be a name or an object that follows solvers.Solver, got {solver!r}, {why}")
-    if what := _beyond(solver, model):
-        able = [name for name, other in SOLVERS.items() if not _beyond(other, model)]
-        raise InputError(f"solver {solver.name!r} cannot {what}; these can: {', '.join(able) or 'none'}")
     return solver
-
-
-def _beyond(solver: Any, model: Any) -> str:
-    """Say what a model asks for that the solver cannot do; nothing if it can do it all."""
-    if not solver.losses[0] <= model.loss <= solver.losses[1]:
-        return f"minimise loss={model.loss}"
-    cells = model.unobserved_weight and not solver.unobserved
-    return f"let unrated cells count (unobserved_weight={model.unobserved_weight})" if cells else ""
 
 
 def _start(model: Any, train: Ratings, unit: float, key: int) -> Factors:

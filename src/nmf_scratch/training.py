@@ -33,7 +33,7 @@ from nmf_scratch.data.ratings import Ratings
 from nmf_scratch.history import EpochRecord, Kept, TrainingHistory
 from nmf_scratch.problem.factors import Factors, scaled_start
 from nmf_scratch.problem.objective import Objective
-from nmf_scratch.solvers import Solver, State
+from nmf_scratch.solvers import Solver, State, check_suited
 from nmf_scratch.solvers.base import Rewinds
 
 DIVERGED_AT = 4.0
@@ -176,6 +176,7 @@ def fit_factors(
     -------
     FitResult
     """
+    check_suited(solver, objective)
     monitor = monitor or Monitor()
     run = _Run(train, factors, solver, objective, valid, replace(monitor, kkt=monitor.kkt or stopping.kkt_tol > 0))
     with threads(1 if n_threads is None and len(train) < PARALLEL_FIT else n_threads):

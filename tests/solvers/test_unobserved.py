@@ -12,7 +12,7 @@ from reference import coordinate_descent as naive_cd
 from nmf_scratch import NMF, InputError
 from nmf_scratch._jit import threads
 from nmf_scratch.problem.factors import scaled_start
-from nmf_scratch.solvers import SOLVERS, rows
+from nmf_scratch.solvers import SOLVERS, Unsuited, rows
 from nmf_scratch.solvers.rows import gram_of
 from nmf_scratch.training import Stopping, fit_factors
 
@@ -94,6 +94,12 @@ def test_while_another_thread_fits_the_gram_matrix_is_summed_up_on_the_calling_o
 def test_the_others_refuse_and_name_those_that_can(name):
     with pytest.raises(InputError, match=rf"solver '{name}' cannot let unrated cells count .*these can: cd, als"):
         NMF(2, solver=name, unobserved_weight=0.1).fit([(0, 0), (1, 1)], [1.0, 2.0])
+
+
+@pytest.mark.parametrize("name", [name for name in SOLVERS if name not in ABLE])
+def test_the_loop_refuses_them_too(name):
+    with pytest.raises(Unsuited, match=rf"solver '{name}' cannot let unrated cells count"):
+        run(SOLVERS[name](), small_ratings(1), "count")
 
 
 RNG = np.random.default_rng(1)

@@ -46,7 +46,7 @@ from nmf_scratch._html import summary
 from nmf_scratch._random import SEARCH, generator
 from nmf_scratch.evaluation.cross_validation import RatingData, cross_validate
 from nmf_scratch.evaluation.splits import KFold, Splitter, check_cv
-from nmf_scratch.solvers import SOLVERS
+from nmf_scratch.solvers import Unsuited
 
 Candidate = dict[str, Any]
 Trial = dict[str, Any]
@@ -330,7 +330,6 @@ def make_candidates(
         new = candidate not in found and _possible(model, candidate)
         misses = 0 if new else misses + 1
         if new:
-            model.clone(**candidate).epochs()  # refuses what cannot be fitted, before anything is
             found.append(candidate)
         if len(found) == n_candidates or (n_candidates is not None and misses == PATIENCE):
             break
@@ -375,8 +374,9 @@ def _draw(values: Any, uniform: float) -> Any:
 
 
 def _possible(model: Any, candidate: Candidate) -> bool:
-    solver, loss = candidate.get("solver", model.solver), candidate.get("loss", model.loss)
-    if isinstance(solver, str) and solver != "auto":
-        check_choice("solver", solver, SOLVERS)
-        solver = SOLVERS[solver]
-    return solver == "auto" or bool(solver.losses[0] <= loss <= solver.losses[1])
+    """Whether the solver can do what the candidate asks; refuse what no solver can, before anything is fitted."""
+    try:
+        model.clone(**candidate).epochs()
+    except Unsuited:
+        return False
+    return True

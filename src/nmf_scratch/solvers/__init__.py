@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from nmf_scratch._check import InputError
+from nmf_scratch.problem.objective import Objective
 from nmf_scratch.solvers.adagrad import AdaGrad
 from nmf_scratch.solvers.adam import Adam
 from nmf_scratch.solvers.als import AlternatingLeastSquares
@@ -31,6 +35,31 @@ SOLVERS: dict[str, type[Solver]] = {
 }
 """Every solver by its name, in reading order."""
 
+
+class Unsuited(InputError):
+    """A solver was asked for what it declares that it cannot do."""
+
+
+def check_suited(solver: Any, objective: Objective) -> None:
+    """Refuse a solver that cannot minimise an objective, and name those that can.
+
+    Raises
+    ------
+    Unsuited
+    """
+    if what := _beyond(solver, objective):
+        able = [name for name, other in SOLVERS.items() if not _beyond(other, objective)]
+        raise Unsuited(f"solver {solver.name!r} cannot {what}; these can: {', '.join(able) or 'none'}")
+
+
+def _beyond(solver: Any, objective: Objective) -> str:
+    """Say what an objective asks for that the solver cannot do; nothing if it can do it all."""
+    if not solver.losses[0] <= objective.loss <= solver.losses[1]:
+        return f"minimise loss={objective.loss}"
+    cells = objective.unobserved_weight and not solver.unobserved
+    return f"let unrated cells count (unobserved_weight={objective.unobserved_weight})" if cells else ""
+
+
 __all__ = [
     "SGD",
     "SOLVERS",
@@ -46,4 +75,6 @@ __all__ = [
     "ProjectedGradient",
     "Solver",
     "State",
+    "Unsuited",
+    "check_suited",
 ]
