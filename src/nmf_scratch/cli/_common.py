@@ -256,19 +256,25 @@ def as_weighting(text: str) -> str | float:
 
 def score_all(model: NMF, dataset: Dataset, splitter: Any) -> dict[str, pd.DataFrame]:
     """Cross-validate the baselines and the model on the same folds, with a progress bar."""
-    from nmf_scratch._progress import EpochProgress
     from nmf_scratch.evaluation.baselines import BASELINES
     from nmf_scratch.evaluation.cross_validation import cross_validate
 
-    n_folds = splitter.get_n_splits()
     scores = {name: cross_validate(baseline(), dataset, cv=splitter) for name, baseline in BASELINES.items()}
-    epochs = model.epochs()
-    with EpochProgress(n_folds * epochs, "cross-validation") as bar:
+    scores[model_name(model)] = with_bar(cross_validate, model, dataset, splitter, "cross-validation")
+    return scores
+
+
+def with_bar(judge: Any, model: NMF, dataset: Dataset, splitter: Any, what: str, **settings: Any) -> pd.DataFrame:
+    """Let `cross_validate` or its like judge a model on folds, with a progress bar."""
+    from nmf_scratch._progress import EpochProgress
+
+    n_folds, epochs = splitter.get_n_splits(), model.epochs()
+    with EpochProgress(n_folds * epochs, what) as bar:
 
         def on_fold(fold: int) -> None:
             bar.reach((fold - 1) * epochs, f"fold {fold} of {n_folds}")
 
-        scores[model_name(model)] = cross_validate(model.clone(callbacks=(bar,)), dataset, cv=splitter, on_fold=on_fold)
+        scores: pd.DataFrame = judge(model.clone(callbacks=(bar,)), dataset, cv=splitter, on_fold=on_fold, **settings)
     return scores
 
 

@@ -44,6 +44,7 @@ from nmf_scratch.cli._common import (
     score_table,
     stdout,
     summary,
+    with_bar,
 )
 
 if TYPE_CHECKING:
@@ -136,24 +137,15 @@ def _check_ranking(ranking: bool, n: int | None, threshold: float | None) -> int
 
 def rank_all(model: NMF, data: Dataset, splitter: Any, length: int, threshold: float | str) -> dict[str, pd.DataFrame]:
     """Judge the lists of the baselines, of NMF for ranking and of the model on the same folds, with progress bars."""
-    from nmf_scratch._progress import EpochProgress
     from nmf_scratch.evaluation.baselines import RANKING_BASELINES
     from nmf_scratch.evaluation.cross_validation import evaluate_ranking
+    from nmf_scratch.model import NMF
 
-    settings: dict[str, Any] = {"cv": splitter, "k": length, "threshold": threshold}
-    scores = {name: evaluate_ranking(make(), data, **settings) for name, make in RANKING_BASELINES.items()}
-
-    def judge(name: str, own: NMF) -> None:
-        n_folds, epochs = splitter.get_n_splits(), own.epochs()
-        with EpochProgress(n_folds * epochs, name) as bar:
-
-            def on_fold(fold: int) -> None:
-                bar.reach((fold - 1) * epochs, f"{name}, fold {fold} of {n_folds}")
-
-            scores[name] = evaluate_ranking(own.clone(callbacks=(bar,)), data, on_fold=on_fold, **settings)
-
-    judge("NMF, ranking", type(model)(model.n_components, task="ranking", random_state=model.random_state))
-    judge(model_name(model), model)
+    settings: dict[str, Any] = {"k": length, "threshold": threshold}
+    scores = {name: evaluate_ranking(make(), data, cv=splitter, **settings) for name, make in RANKING_BASELINES.items()}
+    ranker = NMF(model.n_components, task="ranking", random_state=model.random_state)
+    for name, own in (("NMF, ranking", ranker), (model_name(model), model)):
+        scores[name] = with_bar(evaluate_ranking, own, data, splitter, name, **settings)
     return scores
 
 
