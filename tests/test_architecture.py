@@ -35,15 +35,15 @@ LAYERS = re.findall(
     solvers.sgd  solvers.*  solvers
     training  checkpoint
     fitted.top_n  fitted.similarity  fitted.state  fitted.fold_in  fitted.update  fitted.lists
-    fitted.factor_statistics  fitted.explanation  fitted.model_file  fitted.export  fitted
+    fitted.factor_statistics  fitted.explanation  fitted.model_file  fitted.export  fitted.titles  fitted
     fitting  model
     evaluation.cross_validation  evaluation.diagnosis  evaluation.comparison  evaluation.demonstrations
     evaluation.tuning  evaluation
     plots.style  plots.labels  plots.heatmap  plots.dataset.*  plots.dataset  plots.factors.*  plots.factors
     plots.predictions.*  plots.predictions  plots.*  plots.model  plots
     report.markup  report.pictures  report.material  report.*  report
-    cli._complete  cli._common  cli._ids  cli._runs  cli._resume  cli._drawing  cli.train  cli.plot.*  cli.plot
-    cli.*  cli  __init__  __main__
+    cli._complete  cli._common  cli._scores  cli._runs  cli._ids  cli._resume  cli._drawing  cli.train
+    cli.plot.*  cli.plot  cli.*  cli  __init__  __main__
     """,
 )
 """From the ground up: a module imports only from those before it. A star stands for siblings, which never meet."""

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from nmf_scratch import NMF, InputError, __version__, load_dataset
-from nmf_scratch.cli import _common
+from nmf_scratch.cli import _common, _scores
 from nmf_scratch.fitting import TASKS
 from nmf_scratch.readers import load
 
@@ -183,14 +183,14 @@ SCORES = {
 
 class TestScores:
     def test_means_over_folds_and_median_seconds(self):
-        assert _common.summary(SCORES)["one"] == {
+        assert _scores.summary(SCORES)["one"] == {
             "rmse": 2.0, "rmse_std": 1.0, "rmse_standard_error": 1 / np.sqrt(3),
             "mae": 0.5, "mae_std": 0.0, "mae_standard_error": 0.0,
             "median_fit_seconds": 2.0, "median_predict_seconds": 0.2,
         }  # fmt: skip
 
     def test_the_best_of_each_column_is_bold(self):
-        table = _common.score_table(SCORES, "title")
+        table = _scores.score_table(SCORES, "title")
         cells = [list(column.cells) for column in table.columns]
         assert cells[0] == ["one", "two"]
         assert cells[1] == ["[bold]2.0000 ± 0.5774[/bold]", "4.0000 ± 0.0000"]
@@ -198,7 +198,7 @@ class TestScores:
         assert cells[3] == ["2.00", "2.00"]
 
     def test_it_fits_a_narrow_terminal(self):
-        table = _common.score_table({"NMF, sgd, k = 20": SCORES["one"]}, "ml-100k, folds: u1-u5")
+        table = _scores.score_table({"NMF, sgd, k = 20": SCORES["one"]}, "ml-100k, folds: u1-u5")
         assert np.isclose(_common.stdout.measure(table).maximum, 58, atol=2)
 
 
@@ -251,9 +251,12 @@ class TestHelp:
         assert "[default: ($NMF_SCRATCH_DATA_DIR or ./data)]" in text
 
     def test_defaults_are_those_of_the_estimator(self):
-        params = {**NMF().get_params(), **TASKS["rating"]}
-        chosen = params["solver"], params["n_components"], str(params["weighting"])
-        assert chosen == (_common.SOLVER, _common.RANK, _common.WEIGHTING)
+        params = NMF().get_params()
+        assert (params["n_components"], str(params["weighting"])) == (_common.RANK, _common.WEIGHTING)
+
+    def test_the_help_names_the_solvers_that_the_tasks_choose(self, cli):
+        text = " ".join(cli("train", "--help").out.replace("│", " ").split())
+        assert f"[default: ({TASKS['rating']['solver']}, {TASKS['ranking']['solver']} with --implicit)]" in text
 
     def test_the_version(self, cli):
         assert cli("--version") == (0, f"{__version__}\n", "")

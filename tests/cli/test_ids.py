@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from nmf_scratch import NMF, InputError
-from nmf_scratch.cli._ids import own_ratings, typed_ids
+from nmf_scratch import NMF, InputError, load_dataset
+from nmf_scratch.cli._ids import known_item, own_ratings, typed_items
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +33,11 @@ def model(books):
     return NMF.load(books / "runs" / "latest" / "model.safetensors")
 
 
+@pytest.fixture(scope="module")
+def ranking(books):
+    return NMF.load(books / "runs" / "latest" / "ranking.safetensors")
+
+
 def asked(cli, books, *words):
     done = cli(*words, "-o", books / "runs", "--json")
     assert done.code == 0, done.err
@@ -40,10 +45,10 @@ def asked(cli, books, *words):
 
 
 class TestRecommend:
-    def test_from_a_file_to_recommendations(self, cli, books, model):
+    def test_from_a_file_to_recommendations(self, cli, books, ranking):
         content = asked(cli, books, "recommend", "--user-ratings", books / "mine.csv", "-n", 5)
-        folded = model.fold_in([("000000000X", 4.5), ("000000003X", 0.5), ("000000007X", 5)])
-        expected = model.recommend(folded, n=5)
+        folded = ranking.fold_in([("000000000X", 4.5), ("000000003X", 0.5), ("000000007X", 5)])
+        expected = ranking.recommend(folded, n=5)
         assert content["known"]
         assert [row["item"] for row in content["recommendations"]] == expected["item"].tolist()
         assert [row["title"] for row in content["recommendations"]] == expected["title"].tolist()
@@ -56,14 +61,14 @@ class TestRecommend:
         assert done.out.startswith("For the ratings in ")
         assert cli(*words).code == 0
 
-    def test_wishes(self, cli, books, model):
-        best = model.recommend("reader-07", n=30)["item"].tolist()
+    def test_wishes(self, cli, books, ranking):
+        best = ranking.recommend("reader-07", n=30)["item"].tolist()
         (books / "wanted.txt").write_text("\n".join(best[1:6]) + "\n", encoding="utf-8")
         words = ("--candidates", books / "wanted.txt", "--blocked", f"{best[2]}, {best[3]}")
         rows = asked(cli, books, "recommend", "reader-07", *words)["recommendations"]
         assert [row["item"] for row in rows] == [best[1], best[4], best[5]]
         rows = asked(cli, books, "recommend", "reader-07", "--diversity", 0.9, "-n", 5)["recommendations"]
-        assert [row["item"] for row in rows] == model.recommend("reader-07", n=5, diversity=0.9)["item"].tolist()
+        assert [row["item"] for row in rows] == ranking.recommend("reader-07", n=5, diversity=0.9)["item"].tolist()
 
     def test_a_file_without_any_known_item_is_refused(self, cli, books, tmp_path):
         (tmp_path / "alien.csv").write_text("a,1\nb,2\n", encoding="utf-8")
@@ -76,7 +81,7 @@ class TestRecommend:
 
 
 class TestExplain:
-    def test_parts_add_up_to_the_score(self, cli, books, model):
+    def test_parts_add_up_to_the_score(self, cli, books, ranking):
         for who in (("reader-07", "000000005X"), ("--user-ratings", books / "mine.csv", "--item", "000000005X")):
             content = asked(cli, books, "explain", *who)
             assert sum(part["contribution"] for part in content["parts"]) == pytest.approx(content["score"], abs=1e-5)
@@ -84,11 +89,13 @@ class TestExplain:
             assert content["reasons"]
         assert asked(cli, books, "explain", "--user-ratings", books / "mine.csv", "000000005X") == content
 
-    def test_the_table_names_title_user_and_score(self, cli, books, model):
+    def test_the_table_names_title_user_score_and_stars(self, cli, books, model, ranking):
         done = cli("explain", "reader-07", "000000005X", "-o", books / "runs")
-        score = model.explain("reader-07", "000000005X").score
-        assert done.out.splitlines()[0].strip() == f"Book 5; or not for user reader-07: {score:.2f}"
-        assert "user bias" in done.out
+        score, stars = ranking.explain("reader-07", "000000005X").score, model.predict([("reader-07", "000000005X")])[0]
+        assert done.out.splitlines()[0].strip() == (
+            f"Book 5; or not for user reader-07: score {score:.2f}, stars {stars:.2f}"
+        )
+        assert "factor " in done.out
 
     @pytest.mark.parametrize(
         ("words", "message"),
@@ -101,11 +108,11 @@ class TestExplain:
 
 
 class TestSimilarAndFactors:
-    def test_similar(self, cli, books, model):
+    def test_similar(self, cli, books, ranking):
         rows = asked(cli, books, "similar", "--item", "000000005X", "-n", 4)["similar"]
-        assert [row["item"] for row in rows] == model.similar_items("000000005X", 4)["item"].tolist()
+        assert [row["item"] for row in rows] == ranking.similar_items("000000005X", 4)["item"].tolist()
         rows = asked(cli, books, "similar", "--user", "reader-07")["similar"]
-        assert [row["user"] for row in rows] == model.similar_users("reader-07")["user"].tolist()
+        assert [row["user"] for row in rows] == ranking.similar_users("reader-07")["user"].tolist()
         done = cli("similar", "--item", "000000005X", "-n", 4, "-o", books / "runs")
         assert done.out.splitlines()[1].split() == ["#", "similarity", "item", "title", "ratings"]
 
@@ -114,9 +121,9 @@ class TestSimilarAndFactors:
         done = cli("similar", *words)
         assert (done.code, done.err) == (2, "error: pass --item or --user, one of the two\n")
 
-    def test_factors(self, cli, books, model):
+    def test_factors(self, cli, books, ranking):
         rows = asked(cli, books, "factors", "-n", 2)["factors"]
-        summary = model.factor_summary(2)
+        summary = ranking.factor_summary(2)
         assert [row["titles"] for row in rows] == summary["titles"].tolist()
         done = cli("factors", "-o", books / "runs")
         assert done.out.splitlines()[0].strip() == "3 factors"
@@ -158,7 +165,219 @@ def test_files_that_cannot_be_read_say_why(tmp_path, text, columns, message):
         own_ratings(tmp_path / "mine", columns)
 
 
-def test_lists_of_ids_are_typed_like_the_models():
-    assert typed_ids(None, np.array([1])) is None
-    assert typed_ids("7, 8,,x", np.array([7])) == [7, 8, "x"]
-    assert typed_ids("007,8", pd.Series(["007"]).to_numpy()) == ["007", "8"]
+class TestTypedItems:
+    """Ids and titles where a list of items is typed; an id goes before a title."""
+
+    def items(self, text, model):
+        return typed_items(text, model, "--blocked")
+
+    def test_ids_and_whole_titles_with_commas_between(self, model):
+        assert typed_items(None, model, "--blocked") is None
+        assert self.items("000000003X, book 7 or not,,", model) == ["000000003X", "000000007X"]
+
+    def test_a_title_may_hold_a_comma(self, ml_100k_model):
+        assert self.items("Shining, The (1980)", ml_100k_model) == [200]
+        assert self.items("fargo,Shining The", ml_100k_model) == [100, 200]
+
+    def test_part_of_a_title_is_unknown_here_and_said(self, model, capsys):
+        assert self.items("Book 7,000000003X", model) == ["Book 7", "000000003X"]
+        assert "not known to the model, and passed over: Book 7 (--blocked)" in capsys.readouterr().err
+
+    def test_a_number_is_an_id_where_ids_are_numbers(self, ml_100k_model, capsys):
+        assert self.items("2001,12", ml_100k_model) == [2001, 12]  # not 2001: A Space Odyssey, not 12 Angry Men
+        assert "passed over: 2001 (" in capsys.readouterr().err
+
+    def test_a_file_has_one_a_line(self, model, tmp_path):
+        (tmp_path / "list").write_text("000000003X\n\nBook 7; or not\n", encoding="utf-8")
+        assert self.items(str(tmp_path / "list"), model) == ["000000003X", "000000007X"]
+
+
+@pytest.fixture(scope="module")
+def ml_100k_model(ml_100k):
+    return NMF(2, task="ranking", max_iter=1, random_state=0).fit(ml_100k)
+
+
+class TestKnownItem:
+    @pytest.mark.parametrize(
+        ("text", "item"),
+        [("50", 50), ("star wars", 50), ("Star Wars (1977)", 50), ("the shining", 200), ("alien", 183),
+         ("postino", 14), ("It's a Wonderful Life", 496), ("Chasing Amy", 268), ("amelie poulain", None)],
+    )  # fmt: skip
+    def test_ids_titles_and_words_of_one_title(self, ml_100k_model, text, item):
+        if item is None:
+            with pytest.raises(InputError, match="is neither an id nor a title that the model knows"):
+                known_item(text, ml_100k_model)
+        else:
+            assert known_item(text, ml_100k_model) == item
+
+    @pytest.mark.parametrize(
+        ("text", "message"),
+        [
+            ("star", r"'star' may be any of Star Wars \(1977\) \(id 50\), .* and 14 more: type the whole title"),
+            ("godfater", r"did you mean Godfather, The \(1972\) \(id 127\)"),
+            ("2001", r"'2001' is neither an id .*did you mean 2001: A Space Odyssey \(1968\) \(id 135\)"),
+            ("qqqq", "`nmf-scratch items WORDS` looks titles up"),
+        ],
+    )
+    def test_what_may_be_meant_is_named(self, ml_100k_model, text, message):
+        with pytest.raises(InputError, match=message):
+            known_item(text, ml_100k_model)
+
+    def test_without_titles_only_ids_are_known(self, shop):
+        model = NMF(2, max_iter=1, random_state=0).fit(load_dataset(shop))
+        assert known_item("b03", model) == "b03"
+        with pytest.raises(InputError, match="'b0' is neither an id nor a title"):
+            known_item("b0", model)
+
+
+class TestUserAndItems:
+    def test_items_by_words_of_their_titles(self, cli, books, model):
+        content = asked(cli, books, "items", "book", "7")
+        assert (content["found"], content["items"][0]["title"]) == (1, "Book 7; or not")
+        assert content["items"][0]["item"] == "000000007X"
+        counts = dict(zip(model.item_ids_, model.fitted_.ratings.item_counts.tolist(), strict=True))
+        content = asked(cli, books, "items", "BOOK", "-n", 4)
+        assert content["found"] == 30
+        assert [row["n_ratings"] for row in content["items"]] == sorted(counts.values(), reverse=True)[:4]
+
+    def test_the_table_of_items(self, cli, books):
+        done = cli("items", "book 7", "-o", books / "runs")
+        assert done.out.splitlines()[0].strip() == "1 found"
+        assert done.out.splitlines()[3].split()[:6] == ["000000007X", "Book", "7;", "or", "not", "crime,"]
+
+    def test_no_such_words_and_no_titles(self, cli, books, shop, tmp_path):
+        done = cli("items", "boook 7 or not", "-o", books / "runs")
+        assert (done.code, "did you mean Book 7; or not (id 000000007X)" in done.err) == (2, True)
+        NMF(2, max_iter=1, random_state=0).fit(load_dataset(shop)).save(tmp_path / "m.safetensors")
+        assert "knows no titles: train with --items" in cli("items", "x", "--model", tmp_path / "m.safetensors").err
+
+    def test_what_a_user_rated_and_the_list_beside_it(self, cli, books):
+        content = asked(cli, books, "user", "reader-03", "-n", 5)
+        ratings = load_dataset(books / "ratings.csv").ratings.query("user == 'reader-03'")
+        assert content["n_ratings"] == len(ratings)
+        assert content["mean_rating"] == pytest.approx(ratings["rating"].mean())
+        highest = sorted(ratings["rating"], reverse=True)[:5]
+        assert [row["rating"] for row in content["rated_highest"]] == highest
+        liked = ratings[ratings["rating"] >= ratings["rating"].mean()]["item"]
+        crime = sum(int(item[:-1]) % 2 for item in liked)
+        assert content["genres"]["crime"] == content["genres"]["noir"] == crime
+        assert content["genres"]["poetry"] == len(liked) - crime
+        listed = asked(cli, books, "recommend", "reader-03", "-n", 5)["recommendations"]
+        assert content["recommendations"] == listed
+
+    def test_the_tables_of_a_user(self, cli, books):
+        out = cli("user", "reader-03", "-n", 2, "-o", books / "runs").out
+        assert "rated highest" in out.splitlines()[0]
+        assert "genres of what they liked:" in " ".join(out.split())
+        assert "Recommended" in out
+
+    @pytest.mark.parametrize("words", ["user nobody", "explain nobody 000000003X", "similar --user nobody"])
+    def test_a_user_who_does_not_exist(self, cli, books, words):
+        done = cli(*words.split(), "-o", books / "runs")
+        assert done.code == 2
+        said = "error: user 'nobody' was not seen in training: the model knows 50 users, from reader-00"
+        assert done.err.startswith(said)
+
+    def test_an_item_that_does_not_exist_is_not_explained(self, cli, books):
+        done = cli("explain", "reader-03", "banana", "-o", books / "runs")
+        assert (done.code, done.out) == (2, "")
+        assert done.err.startswith("error: item 'banana' is neither an id nor a title that the model knows")
+
+
+class TestTwoModels:
+    """A run has a model that sorts and one that predicts ratings; a file named by --model answers alone."""
+
+    def test_order_by_one_and_stars_by_the_other(self, cli, books, model, ranking):
+        rows = asked(cli, books, "recommend", "reader-03")["recommendations"]
+        expected = ranking.recommend("reader-03")
+        assert [row["item"] for row in rows] == expected["item"].tolist()
+        stars = model.predict([("reader-03", item) for item in expected["item"]])
+        np.testing.assert_allclose([row["stars"] for row in rows], stars)
+
+    def test_a_new_user_is_folded_into_both(self, cli, books, model, ranking):
+        rows = asked(cli, books, "recommend", "--user-ratings", books / "mine.csv")["recommendations"]
+        given = [("000000000X", 4.5), ("000000003X", 0.5), ("000000007X", 5.0)]
+        expected = ranking.recommend(ranking.fold_in(given))
+        assert [row["item"] for row in rows] == expected["item"].tolist()
+        new = model.fold_in(given)
+        np.testing.assert_allclose([r["stars"] for r in rows], model.predict([(new, i) for i in expected["item"]]))
+
+    def test_an_unknown_user_gets_stars_of_an_average_one(self, cli, books, model):
+        rows = asked(cli, books, "recommend", "nobody")["recommendations"]
+        stars = model.predict([("nobody", row["item"]) for row in rows])
+        np.testing.assert_allclose([row["stars"] for row in rows], stars)
+
+    @pytest.mark.parametrize("name", ["model", "ranking"])
+    def test_a_file_alone(self, cli, books, name):
+        file = books / "runs" / "latest" / f"{name}.safetensors"
+        content = asked(cli, books, "recommend", "reader-03", "--model", file)
+        assert ("stars" in content["recommendations"][0]) == (name == "model")
+        assert content["ratings_model"] == (str(file) if name == "model" else None)
+        assert content["recommendations"][0]["item"] == NMF.load(file).recommend("reader-03")["item"].iloc[0]
+
+    def test_an_old_run_with_one_model_answers(self, cli, books, tmp_path):
+        (tmp_path / "old").mkdir()
+        (tmp_path / "latest").write_text("old\n", encoding="utf-8")
+        (tmp_path / "old" / "model.safetensors").write_bytes((books / "runs/latest/model.safetensors").read_bytes())
+        done = cli("recommend", "reader-03", "-o", tmp_path)
+        assert done.err == f"model: {tmp_path / 'old' / 'model.safetensors'}\n"
+
+    def test_reasons_neighbours_and_factors_are_those_of_the_lists(self, cli, books, model, ranking):
+        explained = asked(cli, books, "explain", "reader-03", "Book 7; or not")
+        assert explained["score"] == pytest.approx(ranking.explain("reader-03", "000000007X").score)
+        assert explained["stars"] == pytest.approx(model.predict([("reader-03", "000000007X")])[0])
+        near = asked(cli, books, "similar", "--item", "book 7 or not")["similar"]
+        assert [row["item"] for row in near] == ranking.similar_items("000000007X")["item"].tolist()
+        named = asked(cli, books, "factors")["factors"]
+        assert [row["titles"] for row in named] == ranking.factor_summary(3)["titles"].tolist()
+
+
+@pytest.fixture(scope="module")
+def plays(tmp_path_factory):
+    """Write plays of artists: two groups of listeners, from one play to thousands."""
+    rng = np.random.default_rng(5)
+    users, items = np.repeat(np.arange(60), 12), rng.integers(0, 20, 720) + np.repeat(np.arange(60) % 2, 12) * 20
+    frame = pd.DataFrame({"user": users, "artist": [f"band {i}" for i in items]}).drop_duplicates()
+    frame["plays"] = np.exp(rng.uniform(0, 9, len(frame))).astype(int)
+    path = tmp_path_factory.mktemp("plays") / "plays.csv"
+    frame.to_csv(path, index=False)
+    return path
+
+
+class TestImplicit:
+    COLUMNS = ("--columns", "user=user,item=artist,rating=plays")
+
+    @pytest.mark.parametrize("command", ["train", "evaluate"])
+    def test_counts_are_refused_where_errors_would_be_measured(self, cli, plays, tmp_path, command):
+        where = ("-o", tmp_path / "runs") if command == "train" else ()
+        done = cli(command, "-d", plays, *self.COLUMNS, *where)
+        assert (done.code, done.out) == (2, "")
+        assert "error: the ratings of plays are counts, not a scale: from 1 to" in done.err
+        assert "Pass --implicit to learn lists" in done.err
+        assert not (tmp_path / "runs").exists()
+
+    def test_lists_are_learnt_from_them(self, cli, plays, tmp_path):
+        options = (*self.COLUMNS, "--implicit", "-k", 4, "--folds", 3, "-o", tmp_path)
+        done = cli("train", "-d", plays, *options, "--json")
+        assert done.code == 0, done.err
+        means = json.loads(done.out)["mean"]
+        assert list(means) == ["popularity", "NMF, ranking"]
+        assert means["NMF, ranking"]["ndcg"] > 1.3 * means["popularity"]["ndcg"]
+        run = tmp_path / "latest"
+        assert sorted(path.name for path in run.iterdir()) == [
+            "convergence.png", "history.csv", "metrics.json", "ranking.safetensors", "run.json",
+        ]  # fmt: skip
+        assert NMF.load(run / "ranking.safetensors").fitted_.preference.logarithmic
+        listed = json.loads(cli("recommend", 0, "-n", 5, "-o", tmp_path, "--json").out)["recommendations"]
+        assert "stars" not in listed[0]
+        assert all(int(row["item"].split()[1]) < 20 for row in listed[:3])
+
+    def test_evaluate_judges_lists(self, cli, plays):
+        done = cli("evaluate", "-d", plays, *self.COLUMNS, "--implicit", "-k", 4, "--folds", 2, "--json")
+        assert done.code == 0, done.err
+        assert list(json.loads(done.out)["mean"]) == ["popularity", "item-kNN", "EASE", "NMF, ranking"]
+
+    def test_the_table_has_no_row_for_errors_of_ratings(self, cli, plays):
+        done = cli("evaluate", "-d", plays, *self.COLUMNS, "--implicit", "-k", 2, "--folds", 2)
+        assert "nDCG" in done.out
+        assert "RMSE" not in done.out

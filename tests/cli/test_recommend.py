@@ -43,10 +43,9 @@ class TestKnownUser:
         ]
 
     def test_it_says_which_model_it_is(self, cli, demo_runs):
-        assert (
-            cli("recommend", 3, "-o", demo_runs).err
-            == f"model: {(demo_runs / 'latest').resolve() / 'model.safetensors'}\n"
-        )
+        run = (demo_runs / "latest").resolve()
+        said = f"order: {run / 'ranking.safetensors'}, stars: {run / 'model.safetensors'}\n"
+        assert cli("recommend", 3, "-o", demo_runs).err == said
 
     def test_another_model_file_can_be_named(self, cli, demo_runs, shop_runs):
         model = next(shop_runs.glob("shop-*")) / "model.safetensors"
@@ -84,7 +83,7 @@ class TestStranger:
         assert known == "The model knows 600 users, from 1 to 600."
         lines = done.out.splitlines()
         assert lines[0].strip() == "Most rated"
-        assert lines[-1].strip() == "by number of ratings; stars are an average user's"
+        assert lines[-1].strip() == "by number of ratings; numbers are an average user's"
         counts = demo.ratings["item"].value_counts()
         items = [int(line.split()[2]) for line in lines[3:13]]
         assert [counts[item] for item in items] == counts.iloc[:10].tolist()

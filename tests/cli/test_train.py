@@ -42,7 +42,7 @@ class TestRunFolder:
 
     def test_it_holds_exactly_what_the_module_documents(self, run):
         documented = re.findall(r"^    ([\w.-]+)  ", command.__doc__, re.M)
-        assert len(documented) == 6
+        assert len(documented) == 7
         assert sorted(path.name for path in run.iterdir()) == sorted(documented)
 
     def test_its_name_says_what_was_trained_on_what_and_when(self, run):
@@ -340,7 +340,7 @@ class TestCheckpoint:
         for changes, what in (
             (
                 ("-d", shop, *QUICK, "-k", 3),
-                "model NMF(n_components=2, solver='adagrad', max_iter=2, random_state=0), not NMF(",
+                "model NMF(n_components=2, max_iter=2, random_state=0), not NMF(n_components=3, ",
             ),
             (("-d", shop, *QUICK, "--folds", 3), "folds 2, not 3; delete it"),
             (("-d", "demo", *QUICK), "other ratings; delete it to start anew"),

@@ -39,12 +39,14 @@ def make_app() -> typer.Typer:
         explain,
         export,
         factors,
+        items,
         plot,
         recommend,
         report,
         similar,
         train,
         tune,
+        user,
     )
 
     app = typer.Typer(
@@ -59,6 +61,8 @@ def make_app() -> typer.Typer:
     app.command()(compare.compare)
     app.command()(tune.tune)
     app.command()(recommend.recommend)
+    app.command()(user.user)
+    app.command()(items.items)
     app.command()(explain.explain)
     app.command()(similar.similar)
     app.command()(factors.factors)

@@ -1,10 +1,10 @@
-"""What the commands share: options, reading the data, the table of scores, and how mistakes end."""
+"""What the commands share: options, reading the data, the model that they describe, and how mistakes end."""
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -18,15 +18,13 @@ from nmf_scratch._check import InputError
 from nmf_scratch.cli._complete import complete_dataset, complete_solver
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from nmf_scratch.data.dataset import Dataset
     from nmf_scratch.model import NMF
 
 USER_MISTAKE, INTERRUPTED = 2, 130
 """Exit codes."""
 
-SOLVER, RANK, WEIGHTING = "adagrad", 100, "0.5"
+RANK, WEIGHTING = 100, "0.5"
 """Defaults of options, those of `NMF`: to import it would slow every command down."""
 
 FIRST_CHOICE, SECOND_CHOICE = "ml-100k", "demo"
@@ -61,7 +59,21 @@ SeparatorOption = Annotated[
 ]
 EncodingOption = Annotated[str, typer.Option(help="Encoding of a ratings file, e.g. latin-1.")]
 SolverOption = Annotated[
-    str, typer.Option("--solver", "-s", help="Solver to train with.", autocompletion=complete_solver)
+    str | None,
+    typer.Option(
+        "--solver",
+        "-s",
+        help="Solver to train with.",
+        show_default="adagrad, als with --implicit",
+        autocompletion=complete_solver,
+    ),
+]
+ImplicitOption = Annotated[
+    bool,
+    typer.Option(
+        "--implicit",
+        help="The data holds choices (clicks, plays, purchases), with or without counts: learn lists, not ratings.",
+    ),
 ]
 RankOption = Annotated[int, typer.Option("--n-components", "-k", help="Number of latent factors.")]
 AlphaOption = Annotated[float | None, typer.Option(help="Penalty on the factors.", show_default="the solver's")]
@@ -151,8 +163,12 @@ def read_dataset(
     separator: str | None = None,
     encoding: str = "utf-8",
     items: Path | None = None,
+    counts: bool | str = True,
 ) -> Dataset:
-    """Load the named dataset; with no name, ml-100k if it can be had, else demo, saying so."""
+    """Load the named dataset; with no name, ml-100k if it can be had, else demo, saying so.
+
+    `counts` says whether ratings may be counts; where they may not, it is the option to pass instead.
+    """
     from nmf_scratch.readers.catalogue import DataUnavailable
     from nmf_scratch.readers.load import load_dataset
 
@@ -174,7 +190,24 @@ def read_dataset(
         dataset = load_dataset(SECOND_CHOICE)
     if dataset.n_duplicates:
         note(f"{dataset.n_duplicates:,} repeated (user, item) pairs: the latest rating of each was kept")
+    if counts is not True:
+        _refuse_counts(dataset, counts)
     return dataset
+
+
+def _refuse_counts(dataset: Dataset, remedy: str | bool) -> None:
+    """Refuse plays, clicks and sums of money where ratings on a scale are needed: their errors mean nothing."""
+    import numpy as np
+
+    from nmf_scratch.data.statistics import are_counts
+
+    values = dataset.ratings["rating"].to_numpy()
+    levels = np.unique(values)
+    if len(levels) and are_counts(levels, values):
+        raise InputError(
+            f"the ratings of {dataset.name} are counts, not a scale: from {levels[0]:,g} to {levels[-1]:,g}, half of "
+            f"them up to {np.median(values):,g}. Pass {remedy} to learn lists from how often somebody chose an item"
+        )
 
 
 def parse_columns(text: str | None) -> dict[str, str | int] | None:
@@ -211,37 +244,25 @@ def make_splitter(folds: str, dataset: Dataset, seed: int) -> Any:
     return PredefinedSplit(dataset.test_fold)
 
 
-def make_model(
-    solver: str,
-    n_components: int,
-    alpha: float | None,
-    alpha_bias: float | None,
-    max_iter: int | None,
-    seed: int,
-    loss: float = 2.0,
-    weighting: str = WEIGHTING,
-    l1_ratio: float = 0.0,
-    exact_below: int = 0,
-) -> NMF:
-    """Build the estimator that the options describe."""
+PARAMETERS = (
+    "solver", "n_components", "alpha", "alpha_bias", "max_iter", "loss", "weighting", "l1_ratio", "exact_below",
+)  # fmt: skip
+"""Parameters of `NMF` that are options of that name."""
+
+
+def make_model(options: Mapping[str, Any]) -> NMF:
+    """Build the estimator that a command's options describe; with --implicit, one that sorts lists."""
     from nmf_scratch._check import check_choice, check_number
     from nmf_scratch.model import NMF
     from nmf_scratch.solvers import SOLVERS
 
-    check_choice("solver", solver, SOLVERS)
-    check_number("seed", seed, minimum=0, integer=True)
-    model = NMF(
-        n_components,
-        solver=solver,
-        loss=loss,
-        alpha="auto" if alpha is None else alpha,
-        alpha_bias="auto" if alpha_bias is None else alpha_bias,
-        weighting=as_weighting(weighting),
-        l1_ratio=l1_ratio,
-        exact_below=exact_below,
-        max_iter="auto" if max_iter is None else max_iter,
-        random_state=seed,
-    )
+    given = {name: options[name] for name in PARAMETERS if options[name] is not None}
+    if "solver" in given:
+        check_choice("solver", given["solver"], SOLVERS)
+    check_number("seed", options["seed"], minimum=0, integer=True)
+    given["weighting"] = as_weighting(given["weighting"])
+    task = "ranking" if options["implicit"] else "rating"
+    model = NMF(**given, task=task, random_state=options["seed"])
     model.epochs()  # refuses bad parameters now, not after minutes of reading and cross-validation
     return model
 
@@ -254,74 +275,10 @@ def as_weighting(text: str) -> str | float:
         return text
 
 
-def score_all(model: NMF, dataset: Dataset, splitter: Any) -> dict[str, pd.DataFrame]:
-    """Cross-validate the baselines and the model on the same folds, with a progress bar."""
-    from nmf_scratch.evaluation.baselines import BASELINES
-    from nmf_scratch.evaluation.cross_validation import cross_validate
-
-    scores = {name: cross_validate(baseline(), dataset, cv=splitter) for name, baseline in BASELINES.items()}
-    scores[model_name(model)] = with_bar(cross_validate, model, dataset, splitter, "cross-validation")
-    return scores
-
-
-def with_bar(judge: Any, model: NMF, dataset: Dataset, splitter: Any, what: str, **settings: Any) -> pd.DataFrame:
-    """Let `cross_validate` or its like judge a model on folds, with a progress bar."""
-    from nmf_scratch._progress import EpochProgress
-
-    n_folds, epochs = splitter.get_n_splits(), model.epochs()
-    with EpochProgress(n_folds * epochs, what) as bar:
-
-        def on_fold(fold: int) -> None:
-            bar.reach((fold - 1) * epochs, f"fold {fold} of {n_folds}")
-
-        scores: pd.DataFrame = judge(model.clone(callbacks=(bar,)), dataset, cv=splitter, on_fold=on_fold, **settings)
-    return scores
-
-
-def model_name(model: NMF) -> str:
-    """Return how tables name the model."""
-    return f"NMF, {model.solver}, k = {model.n_components}"
-
-
-def summary(scores: dict[str, pd.DataFrame]) -> dict[str, dict[str, float]]:
-    """Mean, deviation and standard error over the folds; of seconds the median, as the first fold compiles."""
-    return {
-        name: {
-            "rmse": float(table["rmse"].mean()),
-            "rmse_std": float(table["rmse"].std(ddof=1)),
-            "rmse_standard_error": float(table["rmse"].std(ddof=1) / len(table) ** 0.5),
-            "mae": float(table["mae"].mean()),
-            "mae_std": float(table["mae"].std(ddof=1)),
-            "mae_standard_error": float(table["mae"].std(ddof=1) / len(table) ** 0.5),
-            "median_fit_seconds": float(table["fit_seconds"].median()),
-            "median_predict_seconds": float(table["predict_seconds"].median()),
-        }
-        for name, table in scores.items()
-    }
-
-
 def new_table(title: str, **options: Any) -> Table:
     """Return an empty table in the look of all commands: narrow, without a frame."""
     look = {"box": box.SIMPLE_HEAD, "show_edge": False, "pad_edge": False, "collapse_padding": True}
     return Table(title=title, title_justify="left", caption_justify="left", **{**look, **options})
-
-
-def score_table(scores: dict[str, pd.DataFrame], title: str) -> Table:
-    """Build the table of models, the best number of each column in bold."""
-    means = summary(scores)
-    table = new_table(title, caption="±: standard error over the folds; lower is better")
-    for column in ("model", "RMSE", "MAE", "fit, s"):
-        table.add_column(column, justify="left" if column == "model" else "right")
-    best = {metric: min(row[metric] for row in means.values()) for metric in ("rmse", "mae")}
-    for name, row in means.items():
-        cells = [_cell(row, metric, best[metric]) for metric in ("rmse", "mae")]
-        table.add_row(name, *cells, f"{row['median_fit_seconds']:.2f}")
-    return table
-
-
-def _cell(row: dict[str, float], metric: str, best: float) -> str:
-    text = f"{row[metric]:.4f} ± {row[metric + '_standard_error']:.4f}"
-    return f"[bold]{text}[/bold]" if row[metric] == best else text
 
 
 def describe_line(dataset: Dataset) -> str:

@@ -1,4 +1,4 @@
-"""What the commands that ask a trained model share: ids as they are typed, a new user's file, tables of lists."""
+"""What the commands that ask a trained model share: ids and titles as typed, a new user's file, tables of lists."""
 
 from __future__ import annotations
 
@@ -16,8 +16,12 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
+    from nmf_scratch.cli._runs import Trained
     from nmf_scratch.fitted.state import FoldedUser
     from nmf_scratch.model import NMF
+
+SHOWN = 5
+"""How many unknown items are named."""
 
 UserRatingsOption = Annotated[
     Path | None, typer.Option(help="A file of somebody's own ratings (item, rating): for people not in the data.")
@@ -34,13 +38,70 @@ def typed_id(text: str, known_ids: np.ndarray) -> Any:
         return text
 
 
-def typed_ids(text: str | None, known_ids: np.ndarray) -> list[Any] | None:
-    """Read a list of ids: separated by commas, or one a line in a file whose name was typed."""
+def typed_item(text: str, model: NMF, *, whole: bool = True) -> Any:
+    """Turn what was typed into the id of an item: that id, or the item of that title; an unknown one stays as it is.
+
+    Where ids are numbers, a number is an id, never a title. Unless the title must be `whole`, some of its words do.
+    """
+    from nmf_scratch.fitted.titles import item_called
+
+    item = typed_id(text, model.item_ids_)
+    if not isinstance(item, str) or _is_known(item, model):
+        return item
+    called = item_called(model.fitted_, text, whole=whole)
+    return item if called is None else called
+
+
+def known_item(text: str, model: NMF) -> Any:
+    """Turn what was typed into the id of an item that the model knows; else name what may have been meant."""
+    from nmf_scratch.fitted.titles import suggestions
+
+    item = typed_item(text, model, whole=False)
+    if not _is_known(item, model):
+        near = suggestions(model.fitted_, text)
+        look = f"did you mean {near}?" if near else "`nmf-scratch items WORDS` looks titles up"
+        raise InputError(f"item {text!r} is neither an id nor a title that the model knows: {look}")
+    return item
+
+
+def known_user(text: str, model: NMF) -> Any:
+    """Turn what was typed into the id of a user whom the model knows."""
+    user = typed_id(text, model.user_ids_)
+    if not model.fitted_.resolve([user]).known[0]:
+        raise InputError(
+            f"user {text!r} was not seen in training: {span_of(model)}; for somebody new, pass --user-ratings FILE"
+        )
+    return user
+
+
+def span_of(model: NMF) -> str:
+    """Say which users a model knows."""
+    ids = model.user_ids_
+    return f"the model knows {len(ids):,} users, from {ids[0]} to {ids[-1]}"
+
+
+def _is_known(item: Any, model: NMF) -> bool:
+    """Look an id up that may be of another type than those of the model, which is no news here."""
+    with warnings.catch_warnings(action="ignore"):
+        return bool(model.fitted_.item_codes([item])[0] >= 0)
+
+
+def typed_items(text: str | None, model: NMF, option: str) -> list[Any] | None:
+    """Read a list of ids or titles: separated by commas, or one a line in a file; unknown ones are named on stderr."""
     if text is None:
         return None
     is_file = Path(text).is_file()
-    parts = Path(text).read_text(encoding="utf-8-sig").splitlines() if is_file else text.split(",")
-    return [typed_id(part.strip(), known_ids) for part in parts if part.strip()]
+    parts = Path(text).read_text(encoding="utf-8-sig").splitlines() if is_file else _parts(text, model)
+    items = [typed_item(part.strip(), model) for part in parts if part.strip()]
+    if unknown := [str(item) for item in items if not _is_known(item, model)]:
+        more = ", …" if len(unknown) > SHOWN else ""
+        note(f"note: not known to the model, and passed over: {', '.join(unknown[:SHOWN])}{more} ({option})")
+    return items
+
+
+def _parts(text: str, model: NMF) -> list[str]:
+    """Separate at commas, unless the whole is one title with a comma in it."""
+    return [text] if _is_known(typed_item(text, model), model) else text.split(",")
 
 
 def check_who(user: str | None, file: Path | None) -> None:
@@ -54,11 +115,29 @@ def who(user: str | None, file: Path | None, columns: str | None, model: NMF) ->
     return typed_id(user, model.user_ids_) if file is None else folded_from(file, columns, model)  # type: ignore[arg-type]
 
 
+def with_stars(table: pd.DataFrame, asked: Any, trained: Trained) -> pd.DataFrame:
+    """Put the ratings that a rating model expects beside a list that a ranking model has sorted."""
+    import numpy as np
+
+    from nmf_scratch.fitted.state import FoldedUser
+
+    model = trained.ratings
+    if model is None or "stars" in table:
+        return table
+    if isinstance(asked, FoldedUser):
+        asked = model.fold_in(list(zip(asked.items, asked.ratings, strict=True)))
+    pairs = np.empty((len(table), 2), dtype=object)
+    pairs[:, 0], pairs[:, 1] = [asked] * len(table), table["item"]
+    with warnings.catch_warnings(action="ignore"):  # what is said of the user's id was said before
+        stars = model.predict(pairs)
+    return table.assign(stars=stars)
+
+
 def folded_from(file: Path, columns: str | None, model: NMF) -> FoldedUser:
     """Fold somebody in from a file of items and ratings; what is left out is said on stderr."""
     if not file.is_file():
         raise InputError(f"there is no file {str(file)!r} (--user-ratings): pass a table with an item and a rating")
-    given = [(typed_id(item, model.item_ids_), rating) for item, rating in own_ratings(file, columns)]
+    given = [(typed_item(item, model), rating) for item, rating in own_ratings(file, columns)]
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         folded = model.fold_in(given)
@@ -121,6 +200,7 @@ def _places(file: Path, head: list[str], columns: str | None) -> tuple[int, int]
 
 def list_table(table: pd.DataFrame, title: str, number: str, caption: str | None = None) -> Table:
     """Build the table of a list: place, number, id and title, and how many ratings there are to go by."""
+    number = number if number in table else "score"
     pretty = new_table(title, caption=caption)
     pretty.add_column("#", justify="right")
     pretty.add_column(number, justify="right")

@@ -1,4 +1,4 @@
-"""A run folder: made under another name until it is complete, the newest of them, and the model in it."""
+"""A run folder: made under another name until it is complete, the newest of them, and the models in it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
@@ -24,13 +24,48 @@ RUNS = Path("runs")
 LATEST = "latest"
 """Leads to the newest run."""
 
-MODEL = "model.safetensors"
+MODEL, RANKING = "model.safetensors", "ranking.safetensors"
+"""Files of a run: the model that predicts ratings, and the one that sorts; with --implicit, only the latter."""
 
 ModelOption = Annotated[Path | None, typer.Option(help="Model file.", show_default="the latest run's")]
 
 
+class Trained(NamedTuple):
+    """The models that answer: what sorts lists, where it was read, and what predicts ratings beside it."""
+
+    lists: NMF
+    path: Path
+    ratings: NMF | None
+    ratings_path: Path | None
+
+    @property
+    def files(self) -> dict[str, str | None]:
+        """Return the files as `--json` prints them."""
+        return {"model": str(self.path), "ratings_model": str(self.ratings_path) if self.ratings_path else None}
+
+    @property
+    def named(self) -> str:
+        """Say which files answer."""
+        if self.ratings_path in (None, self.path):
+            return f"model: {self.path}"
+        return f"order: {self.path}, stars: {self.ratings_path}"
+
+
+def load_trained(model: Path | None, runs: Path) -> Trained:
+    """Load the named model alone, or both models of the newest run."""
+    from nmf_scratch.model import NMF
+
+    lists, path = load_model(model or _prefer(latest_run(runs), RANKING, MODEL), runs)
+    beside = path.parent / MODEL
+    if lists.predicts_ratings_:
+        return Trained(lists, path, lists, path)
+    if model is not None or not beside.is_file():
+        return Trained(lists, path, None, None)
+    return Trained(lists, path, NMF.load(beside), beside)
+
+
 def load_model(model: Path | None, runs: Path) -> tuple[NMF, Path]:
-    """Load the named model, or that of the newest run."""
+    """Load the named model, or that of the newest run, the one that predicts ratings if there are two."""
     from nmf_scratch.model import NMF
 
     tell_when_compiling()
@@ -39,7 +74,16 @@ def load_model(model: Path | None, runs: Path) -> tuple[NMF, Path]:
 
 
 def latest_model(runs: Path) -> Path:
-    """Return the model file of the newest run."""
+    """Return the model file of the newest run, the one that predicts ratings if there are two."""
+    return _prefer(latest_run(runs), MODEL, RANKING)
+
+
+def _prefer(folder: Path, first: str, second: str) -> Path:
+    return folder / (first if (folder / first).is_file() else second)
+
+
+def latest_run(runs: Path) -> Path:
+    """Return the folder of the newest run."""
     latest = runs / LATEST
     if latest.is_file():  # a folder that cannot hold links
         latest = runs / latest.read_text(encoding="utf-8").strip()
@@ -47,14 +91,14 @@ def latest_model(runs: Path) -> Path:
         raise InputError(
             f"there is no trained model under {str(runs)!r}: run `nmf-scratch train` first, or pass --model"
         )
-    return runs / latest.resolve().name / MODEL
+    return runs / latest.resolve().name
 
 
 def find_model(run: str | None) -> Path:
     """Return the model file of a run, however it is named; of the latest run for None."""
     if run is None:
         return latest_model(RUNS)
-    places = [Path(run), Path(run) / MODEL, RUNS / run / MODEL]
+    places = [Path(run), *(folder / name for name in (MODEL, RANKING) for folder in (Path(run), RUNS / run))]
     found = next((place for place in places if place.is_file()), None)
     if found is None:
         raise InputError(f"--run {run!r} is neither a run folder, nor a run under {str(RUNS)!r}, nor a model file")

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from nmf_scratch.cli._common import JsonOption, RunsOption, new_table, note, print_json, run_alone, stdout
-from nmf_scratch.cli._runs import RUNS, ModelOption, load_model
+from nmf_scratch.cli._runs import RUNS, ModelOption, load_trained
 
 CAPTION = "share: of what all factors predict; items, users: share of rows with a tenth of the largest weight"
 
@@ -19,7 +19,7 @@ def factors(
     as_json: JsonOption = False,
 ) -> None:
     """Show the factors of a trained model: share, sparsity, coverage, leading genres and titles."""
-    trained, path = load_model(model, output)
+    trained, path, *_ = load_trained(model, output)
     summary = trained.factor_summary(n)
     if as_json:
         print_json({"model": str(path), "factors": summary.to_dict("records")})

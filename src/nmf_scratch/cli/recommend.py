@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nmf_scratch.cli._common import ColumnsOption, JsonOption, RunsOption, note, print_json, run_alone, stdout
-from nmf_scratch.cli._ids import UserRatingsOption, check_who, list_table, typed_ids, who
-from nmf_scratch.cli._runs import RUNS, ModelOption, load_model
+from nmf_scratch.cli._ids import UserRatingsOption, check_who, list_table, span_of, typed_items, who, with_stars
+from nmf_scratch.cli._runs import RUNS, ModelOption, load_trained
 
 if TYPE_CHECKING:
     from nmf_scratch.model import NMF
 
 
-AVERAGE = "by number of ratings; stars are an average user's"
+AVERAGE = "by number of ratings; numbers are an average user's"
 
 
 def recommend(
@@ -24,7 +24,7 @@ def recommend(
     user_ratings: UserRatingsOption = None,
     columns: ColumnsOption = None,
     candidates: Annotated[
-        str | None, typer.Option(help="Only these items: ids with commas between, or a file with one a line.")
+        str | None, typer.Option(help="Only these items: ids or titles with commas between, or a file with one a line.")
     ] = None,
     blocked: Annotated[str | None, typer.Option(help="Never these items, given in the same ways.")] = None,
     min_ratings: Annotated[int, typer.Option(help="Only items with at least so many ratings.")] = 0,
@@ -34,25 +34,29 @@ def recommend(
     output: RunsOption = RUNS,
     as_json: JsonOption = False,
 ) -> None:
-    """Recommend items to a user, or to anybody by a file of their own ratings; a stranger gets the most rated."""
+    """Recommend items to a user, or to anybody by a file of their own ratings; an unknown user gets the most rated.
+
+    The ranking model of the run puts items in order, and its rating model predicts the stars. With --model FILE, that
+    file does what it can.
+    """
     check_who(user, user_ratings)
-    trained, path = load_model(model, output)
-    asked = who(user, user_ratings, columns, trained)
-    known = bool(trained.fitted_.resolve([asked]).known[0])
+    trained = load_trained(model, output)
+    asked = who(user, user_ratings, columns, trained.lists)
+    known = bool(trained.lists.fitted_.resolve([asked]).known[0])
     wishes: dict[str, Any] = {
-        "candidates": typed_ids(candidates, trained.item_ids_),
-        "blocked": typed_ids(blocked, trained.item_ids_),
+        "candidates": typed_items(candidates, trained.lists, "--candidates"),
+        "blocked": typed_items(blocked, trained.lists, "--blocked"),
         "exclude_seen": not include_seen,
         "min_ratings": min_ratings,
         "diversity": diversity,
     }
-    table = trained.recommend(asked, n=n, **wishes)
+    table = with_stars(trained.lists.recommend(asked, n=n, **wishes), asked, trained)
     name = user or f"the ratings in {user_ratings}"
     if as_json:
         records = table.to_dict("records")
-        print_json({"model": str(path), "user": name, "known": known, "recommendations": records})
+        print_json({**trained.files, "user": name, "known": known, "recommendations": records})
         return
-    note(f"model: {path}" if known else f"model: {path}\n{_about_stranger(name, trained)}")
+    note(trained.named if known else f"{trained.named}\n{_about_unknown(name, trained.lists)}")
     if known:
         stdout.print(list_table(table, f"For user {user}" if user else f"For {name}", "stars"))
     else:
@@ -69,11 +73,10 @@ def recommend(
         note(f"why? nmf-scratch explain {shlex.join(words)}")
 
 
-def _about_stranger(user: str, model: NMF) -> str:
-    ids = model.user_ids_
+def _about_unknown(user: str, model: NMF) -> str:
     return (
-        f"User {user} is not in the training data, so there are no tastes to go by: these are the most rated items.\n"
-        f"The model knows {len(ids):,} users, from {ids[0]} to {ids[-1]}."
+        f"User {user} is not in the training data, so there are no ratings to go by: these are the most rated items.\n"
+        f"T{span_of(model)[1:]}."
     )
 
 

@@ -8,12 +8,12 @@ import typer
 
 from nmf_scratch._check import InputError
 from nmf_scratch.cli._common import JsonOption, RunsOption, note, print_json, run_alone, stdout
-from nmf_scratch.cli._ids import list_table, typed_id
-from nmf_scratch.cli._runs import RUNS, ModelOption, load_model
+from nmf_scratch.cli._ids import known_item, known_user, list_table
+from nmf_scratch.cli._runs import RUNS, ModelOption, load_trained
 
 
 def similar(
-    item: Annotated[str | None, typer.Option(help="An item's id.")] = None,
+    item: Annotated[str | None, typer.Option(help="An item's id, or its title.")] = None,
     user: Annotated[str | None, typer.Option(help="A user's id.")] = None,
     n: Annotated[int, typer.Option("-n", help="How many.")] = 10,
     model: ModelOption = None,
@@ -23,11 +23,12 @@ def similar(
     """List the items most like an item, or the users most like a user (cosine of factors, biases left out)."""
     if (item is None) == (user is None):
         raise InputError("pass --item or --user, one of the two")
-    trained, path = load_model(model, output)
+    trained, path, *_ = load_trained(model, output)
     if item is not None:
-        table, title = trained.similar_items(typed_id(item, trained.item_ids_), n), f"Like item {item}"
+        code = known_item(item, trained)
+        table, title = trained.similar_items(code, n), f"Like item {code}"
     else:
-        table, title = trained.similar_users(typed_id(str(user), trained.user_ids_), n), f"Like user {user}"
+        table, title = trained.similar_users(known_user(str(user), trained), n), f"Like user {user}"
     if as_json:
         print_json({"model": str(path), "item": item, "user": user, "similar": table.to_dict("records")})
         return

@@ -2,12 +2,16 @@
 
 A run folder holds
 
-    model.safetensors               the model refitted on all ratings
+    model.safetensors       the model that predicts ratings, refitted on all of them
+    ranking.safetensors     the model that puts lists in order, fitted to all ratings, too
     metrics.json            scores of the solver and the baselines, per fold and on average
     history.csv             one line per epoch of the refit
     history-validation.csv  the same for a fit that held as much out as a fold does
     convergence.png         both, drawn
     run.json                what reproduces it: options, seed, versions, hash of the data
+
+With --implicit there is no scale to predict: the run has no model.safetensors and nothing held out, and its scores are
+those of lists.
 
 It is built under a temporary name and renamed when complete; `latest` then points to it. Whatever goes wrong on the
 way, a mistake, a bug or Ctrl-C, leaves nothing behind.
@@ -32,7 +36,6 @@ from typing import TYPE_CHECKING, Any
 from nmf_scratch._version import __version__
 from nmf_scratch.cli._common import (
     RANK,
-    SOLVER,
     WEIGHTING,
     AlphaBiasOption,
     AlphaOption,
@@ -42,6 +45,7 @@ from nmf_scratch.cli._common import (
     EncodingOption,
     ExactBelowOption,
     FoldsOption,
+    ImplicitOption,
     ItemsOption,
     JsonOption,
     L1RatioOption,
@@ -56,15 +60,11 @@ from nmf_scratch.cli._common import (
     describe_line,
     make_model,
     make_splitter,
-    model_name,
     note,
     print_json,
     read_dataset,
     run_alone,
-    score_all,
-    score_table,
     stdout,
-    summary,
 )
 from nmf_scratch.cli._resume import (
     CheckpointOption,
@@ -74,7 +74,22 @@ from nmf_scratch.cli._resume import (
     what_is_kept,
     with_scores,
 )
-from nmf_scratch.cli._runs import MODEL, RUNS, new_run
+from nmf_scratch.cli._runs import MODEL, RANKING, RUNS, new_run
+from nmf_scratch.cli._scores import (
+    BIAS_MODEL,
+    POPULARITY,
+    liked_from,
+    model_name,
+    plain,
+    rank_all,
+    ranker,
+    ranking_summary,
+    ranking_table,
+    score_all,
+    score_table,
+    solver_name,
+    summary,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -90,7 +105,7 @@ NO_PART_OF_A_RUN = ("output", "as_json", "checkpoint", "resume")
 
 def train(
     dataset: DatasetOption = None,
-    solver: SolverOption = SOLVER,
+    solver: SolverOption = None,
     n_components: RankOption = RANK,
     folds: FoldsOption = "5",
     seed: SeedOption = 0,
@@ -101,6 +116,7 @@ def train(
     exact_below: ExactBelowOption = 0,
     loss: LossOption = 2.0,
     max_iter: MaxIterOption = None,
+    implicit: ImplicitOption = False,
     columns: ColumnsOption = None,
     separator: SeparatorOption = None,
     encoding: EncodingOption = "utf-8",
@@ -111,27 +127,45 @@ def train(
     output: RunsOption = RUNS,
     as_json: JsonOption = False,
 ) -> None:
-    """Cross-validate a solver beside the baselines, refit it on all ratings, and save the run."""
+    """Cross-validate a solver beside the baselines, refit it on all ratings, and save the run with a ranking model."""
     options = {name: value for name, value in locals().items() if name not in NO_PART_OF_A_RUN}
-    model = make_model(solver, n_components, alpha, alpha_bias, max_iter, seed, loss, weighting, l1_ratio, exact_below)
+    model = make_model(options)
     data = read_dataset(
-        dataset, data_dir=data_dir, columns=columns, separator=separator, encoding=encoding, items=items
+        dataset,
+        data_dir=data_dir,
+        columns=columns,
+        separator=separator,
+        encoding=encoding,
+        items=items,
+        counts=implicit or "--implicit",
     )
     options["dataset"] = dataset or data.name  # what the default turned out to be
     splitter = make_splitter(folds, data, seed)
     note(describe_line(data))
     keeping = keep_refit(checkpoint, resume, {"folds": folds, "model": repr(model), "ratings": data_hash(data)})
-    with new_run(output, f"{data.name}-{solver}") as (partial, folder), what_is_kept(checkpoint):
-        scores = kept_scores(keeping) or score_all(model, data, splitter)
+    with new_run(output, f"{data.name}-{solver_name(model)}") as (partial, folder), what_is_kept(checkpoint):
+        scores = kept_scores(keeping) or _judge(model, data, splitter)
         if not as_json:
-            stdout.print(score_table(scores, f"{data.name}, folds: {folds}"))
+            make_table = ranking_table if implicit else score_table
+            stdout.print(make_table(scores, f"{data.name}, folds: {folds}"))
         write_run(partial, model, data, scores, options, with_scores(keeping, scores))
     if checkpoint is not None:
         checkpoint.unlink(missing_ok=True)  # the run is complete, and holds all of it
     if as_json:
-        print_json({"run": str(folder), "dataset": data.name, "mean": summary(scores)})
+        print_json({"run": str(folder), "dataset": data.name, "mean": _means(model, scores)})
     else:
         note(f"saved to {folder} (see convergence.png)\nnext: {_next_command(data.ratings['user'].iloc[0], output)}")
+
+
+def _judge(model: NMF, data: Dataset, splitter: Any) -> dict[str, pd.DataFrame]:
+    """Cross-validate the model and what it is held against: by errors, or by lists where there is no scale."""
+    if model.task == "rating":
+        return score_all(model, data, splitter)
+    return rank_all([model], data, splitter, threshold=liked_from(None, implicit=True), baselines=[POPULARITY])
+
+
+def _means(model: NMF, scores: dict[str, pd.DataFrame]) -> dict[str, Any]:
+    return summary(scores) if model.task == "rating" else ranking_summary(scores)
 
 
 def _next_command(user: Any, output: Path) -> str:
@@ -157,32 +191,43 @@ def write_run(
     from nmf_scratch.plots.convergence import plot_convergence
     from nmf_scratch.plots.style import save_figure
 
-    means, n_folds = summary(scores), len(scores[model_name(model)])
-    fitted, held_out = _refit(model, data, n_folds, checkpoint)
-    fitted.save(folder / MODEL)
+    means, n_folds = _means(model, scores), len(scores[model_name(model)])
+    fitted, *others = _refit(model, data, n_folds, checkpoint)
     fitted.history_.to_frame().to_csv(folder / "history.csv", index=False)
-    held_out.history_.to_frame().to_csv(folder / "history-validation.csv", index=False)
-    title, bar = f"{model_name(model)}, on {data.name}", means["bias model"]["rmse"]
-    figure = plot_convergence(fitted.history_, title=title, validation=held_out.history_, bar=bar)
-    save_figure(figure, folder / "convergence.png")
-    by_fold = {name: table.to_dict("list") for name, table in scores.items()}
+    drawn: dict[str, Any] = {"title": f"{model_name(model)}, on {data.name}"}
+    if others:
+        held_out, ranking = others
+        held_out.history_.to_frame().to_csv(folder / "history-validation.csv", index=False)
+        drawn |= {"validation": held_out.history_, "bar": means[BIAS_MODEL]["rmse"]}
+        fitted.save(folder / MODEL)
+        ranking.save(folder / RANKING)
+    else:
+        fitted.save(folder / RANKING)
+    save_figure(plot_convergence(fitted.history_, **drawn), folder / "convergence.png")
+    by_fold = {name: plain(table.to_dict("list")) for name, table in scores.items()}
     _write_json(folder / "metrics.json", {"mean": means, "by_fold": by_fold})
     _write_json(folder / "run.json", provenance(fitted, data, options))
 
 
-def _refit(model: NMF, data: Dataset, n_folds: int, checkpoint: Checkpoint | None) -> tuple[NMF, NMF]:
-    """Fit to all ratings; and once more, through all epochs, with as much held out as a fold holds."""
+def _refit(model: NMF, data: Dataset, n_folds: int, checkpoint: Checkpoint | None) -> list[NMF]:
+    """Fit to all ratings; a model of ratings also with a part held out as large as a fold, and one for lists beside."""
     from nmf_scratch._progress import EpochProgress
 
-    epochs = model.epochs()
-    watched = {"early_stopping": True, "patience": epochs, "validation_fraction": 1 / n_folds}
-    with EpochProgress(2 * epochs, "refit on all ratings") as bar:
+    fits, epochs = {"refit on all ratings": model}, model.epochs()
+    if model.task == "rating":
+        watched = {"early_stopping": True, "patience": epochs, "validation_fraction": 1 / n_folds}
+        fits |= {"convergence on held-out ratings": model.clone(**watched), "a model for lists": ranker(model)}
+    fitted: list[NMF] = []
+    with EpochProgress(sum(one.epochs() for one in fits.values()), "refit on all ratings") as bar:
+        before = 0
         if checkpoint is not None and checkpoint.saved is not None:
             bar.reach(checkpoint.saved.epoch, "refit on all ratings, resumed")
-        fitted = _fit(model, data, bar, checkpoint)
-        bar.reach(epochs, "convergence on held-out ratings")
-        held_out = _fit(model.clone(**watched), data, bar)
-    return fitted, held_out
+        for what, one in fits.items():
+            if fitted:
+                bar.reach(before, what)
+            fitted.append(_fit(one, data, bar, None if fitted else checkpoint))
+            before += one.epochs()
+    return fitted
 
 
 def _fit(model: NMF, data: Dataset, bar: EpochProgress, checkpoint: Checkpoint | None = None) -> NMF:
@@ -194,8 +239,9 @@ def _fit(model: NMF, data: Dataset, bar: EpochProgress, checkpoint: Checkpoint |
 
 def provenance(model: NMF, data: Dataset, options: dict[str, Any]) -> dict[str, Any]:
     """Return what somebody needs to get the same run again."""
-    given = {name: value for name, value in options.items() if value is not None}
-    flags = [f"--{name.replace('_', '-')} {shlex.quote(str(value))}" for name, value in given.items()]
+    given = {name: value for name, value in options.items() if value is not None and value is not False}
+    values = {name: "" if value is True else f" {shlex.quote(str(value))}" for name, value in given.items()}
+    flags = [f"--{name.replace('_', '-')}{value}" for name, value in values.items()]
     packages = ("numpy", "numba", "scipy", "pandas")
     return {
         "command": " ".join(["nmf-scratch train", *flags]),

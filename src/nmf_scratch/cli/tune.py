@@ -23,7 +23,6 @@ from rich.table import Table
 from nmf_scratch._check import InputError, check_number
 from nmf_scratch.cli._common import (
     INTERRUPTED,
-    SOLVER,
     WEIGHTING,
     ColumnsOption,
     DataDirOption,
@@ -45,6 +44,7 @@ from nmf_scratch.cli._common import (
     stdout,
 )
 from nmf_scratch.cli._runs import make_folder
+from nmf_scratch.cli._scores import solver_name
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -202,7 +202,7 @@ def _judge(search: Search, data: Dataset, outer: Any) -> dict[str, float]:
     from nmf_scratch.model import NMF
 
     default = NMF(random_state=search.model.random_state)
-    models = {"winner": search.model, f"default ({SOLVER})": default, "bias model": BiasModel()}
+    models = {"winner": search.model, f"default ({solver_name(default)})": default, "bias model": BiasModel()}
     return {name: float(cross_validate(model, data, cv=[outer])["rmse"].iloc[0]) for name, model in models.items()}
 
 

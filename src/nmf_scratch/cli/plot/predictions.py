@@ -14,7 +14,7 @@ import typer
 from nmf_scratch._check import InputError
 from nmf_scratch.cli._common import JsonOption, note, run_alone
 from nmf_scratch.cli._drawing import DarkOption, Format, FormatOption, OutputOption, save_figures
-from nmf_scratch.cli._ids import typed_id
+from nmf_scratch.cli._ids import known_item, known_user
 from nmf_scratch.cli._runs import RUNS, ModelOption, load_model
 
 if TYPE_CHECKING:
@@ -50,10 +50,10 @@ def _pair(model: NMF, user: str | None, item: str | None) -> tuple[Any, Any]:
         if item is not None:
             raise InputError(f"--item {item} needs --user: whose score is to be explained?")
         return typical_pair(model)
-    who = typed_id(user, model.user_ids_)
+    who = known_user(user, model)
     if item is None:
         return who, model.recommend(who, n=1)["item"].iloc[0]
-    return who, typed_id(item, model.item_ids_)
+    return who, known_item(item, model)
 
 
 def _hold_out(model: NMF, folds: int) -> HeldOut:
