@@ -177,7 +177,7 @@ class TestTypedItems:
 
     def test_a_title_may_hold_a_comma(self, ml_100k_model):
         assert self.items("Shining, The (1980)", ml_100k_model) == [200]
-        assert self.items("fargo,Shining The", ml_100k_model) == [100, 200]
+        assert self.items("fargo,shining,The Lion King", ml_100k_model) == [100, 200, 71]
 
     def test_part_of_a_title_is_unknown_here_and_said(self, model, capsys):
         assert self.items("Book 7,000000003X", model) == ["Book 7", "000000003X"]
@@ -201,6 +201,7 @@ class TestKnownItem:
     @pytest.mark.parametrize(
         ("text", "item"),
         [("50", 50), ("star wars", 50), ("Star Wars (1977)", 50), ("the shining", 200), ("alien", 183),
+         ("lion king", 71), ("A Nightmare on Elm Street", 219), ("nightmare on elm street", 219),
          ("postino", 14), ("It's a Wonderful Life", 496), ("Chasing Amy", 268), ("amelie poulain", None)],
     )  # fmt: skip
     def test_ids_titles_and_words_of_one_title(self, ml_100k_model, text, item):

@@ -1,6 +1,6 @@
 """Items by what they are called: people type "star wars", and files say "Star Wars (1977)" or "Shining, The (1980)".
 
-Titles are compared word by word: without capitals, accents and punctuation, in any order, and no word need be
+Titles are compared word by word: without capitals, accents, punctuation and articles, in any order, and no word need be
 typed to its end. An item is *meant* by words that are all of its title, with or without the year;
 so "alien" is Alien (1979), although Aliens (1986) and Alien: Resurrection (1997) hold it, too.
 """
@@ -22,6 +22,9 @@ from nmf_scratch.fitted.state import Fitted
 NEAR = 0.6
 """Likeness of spellings from which on a title is suggested."""
 
+ARTICLES = ("a", "an", "the")
+"""Words that people leave out, and files move behind a comma."""
+
 SUGGESTED = 5
 """How many titles an error suggests."""
 
@@ -29,9 +32,10 @@ _YEAR = re.compile(r"\s*\((?:19|20)\d\d\)\s*$")
 
 
 def words_of(text: str) -> tuple[str, ...]:
-    """Return the words of a title, sorted: without capitals, accents and punctuation."""
+    """Return the words of a title, sorted: without capitals, accents, punctuation, and articles beside other words."""
     plain = "".join(c for c in unicodedata.normalize("NFKD", text.casefold()) if not unicodedata.combining(c))
-    return tuple(sorted(re.findall(r"\w+", plain.replace("'", ""))))
+    words = re.findall(r"\w+", plain.replace("'", ""))
+    return tuple(sorted([word for word in words if word not in ARTICLES] or words))
 
 
 def find_items(fitted: Fitted, text: str) -> NDArray[np.intp]:
