@@ -140,10 +140,21 @@ class TestReading:
         path = tmp_path / "repeats.csv"
         path.write_text("user,item,rating,timestamp\n1,2,3,20\n1,2,5,10\n1,3,4,5\n2,2,1,5\n2,2,2,5\n", encoding="utf-8")
         done = cli("data", "stats", "-d", path, "--json")
-        assert done.err == "2 repeated (user, item) pairs: the latest rating of each was kept\n"
+        assert done.err == "2 repeated (user, item) pairs: the last of each was kept, by time\n"
         numbers = json.loads(done.out)
         assert (numbers["n_ratings"], numbers["n_duplicates"]) == (3, 2)
         assert numbers["histogram"] == {"2.0": 1, "3.0": 1, "4.0": 1}
+
+    @pytest.mark.parametrize(
+        ("options", "words", "mean"),
+        [((), "the last of each was kept, in the order of the file", 5), (("--implicit",), "were added up", 8)],
+    )
+    def test_what_became_of_repeats_is_said(self, cli, tmp_path, options, words, mean):
+        path = tmp_path / "repeats.csv"
+        path.write_text("user,item,rating\n1,2,3\n1,2,5\n", encoding="utf-8")
+        done = cli("data", "stats", "-d", path, *options, "--json")
+        assert words in done.err
+        assert json.loads(done.out)["mean"] == mean
 
     def test_columns_separator_and_positions(self, cli, tmp_path):
         path = tmp_path / "books.txt"

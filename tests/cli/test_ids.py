@@ -335,31 +335,37 @@ class TestTwoModels:
 
 @pytest.fixture(scope="module")
 def plays(tmp_path_factory):
-    """Write plays of artists: two groups of listeners, from one play to thousands."""
+    """Write plays of artists: two groups of listeners, from one play to thousands; and who played whom, no more."""
     rng = np.random.default_rng(5)
     users, items = np.repeat(np.arange(60), 12), rng.integers(0, 20, 720) + np.repeat(np.arange(60) % 2, 12) * 20
     frame = pd.DataFrame({"user": users, "artist": [f"band {i}" for i in items]}).drop_duplicates()
     frame["plays"] = np.exp(rng.uniform(0, 9, len(frame))).astype(int)
     path = tmp_path_factory.mktemp("plays") / "plays.csv"
     frame.to_csv(path, index=False)
+    frame[["user", "artist"]].to_csv(path.with_name("played.csv"), index=False)
     return path
 
 
 class TestImplicit:
-    COLUMNS = ("--columns", "user=user,item=artist,rating=plays")
-
     @pytest.mark.parametrize("command", ["train", "evaluate"])
     def test_counts_are_refused_where_errors_would_be_measured(self, cli, plays, tmp_path, command):
         where = ("-o", tmp_path / "runs") if command == "train" else ()
-        done = cli(command, "-d", plays, *self.COLUMNS, *where)
+        done = cli(command, "-d", plays, *where)
         assert (done.code, done.out) == (2, "")
         assert "error: the ratings of plays are counts, not a scale: from 1 to" in done.err
         assert "Pass --implicit to learn lists" in done.err
         assert not (tmp_path / "runs").exists()
 
-    def test_lists_are_learnt_from_them(self, cli, plays, tmp_path):
-        options = (*self.COLUMNS, "--implicit", "-k", 4, "--folds", 3, "-o", tmp_path)
-        done = cli("train", "-d", plays, *options, "--json")
+    @pytest.mark.parametrize("command", ["train", "evaluate", "compare", "tune", "data stats"])
+    def test_pairs_without_ratings_are_refused_where_ratings_are_needed(self, cli, plays, command):
+        done = cli(*command.split(), "-d", plays.with_name("played.csv"))
+        assert (done.code, done.out) == (2, "")
+        assert "or implicit=True (option --implicit) if it holds choices without ratings" in done.err
+
+    @pytest.mark.parametrize("name", ["plays.csv", "played.csv"])
+    def test_lists_are_learnt_from_them(self, cli, plays, tmp_path, name):
+        options = ("--implicit", "-k", 4, "--folds", 3, "-o", tmp_path)
+        done = cli("train", "-d", plays.with_name(name), *options, "--json")
         assert done.code == 0, done.err
         means = json.loads(done.out)["mean"]
         assert list(means) == ["popularity", "NMF, ranking"]
@@ -368,17 +374,17 @@ class TestImplicit:
         assert sorted(path.name for path in run.iterdir()) == [
             "convergence.png", "history.csv", "metrics.json", "ranking.safetensors", "run.json",
         ]  # fmt: skip
-        assert NMF.load(run / "ranking.safetensors").fitted_.preference.logarithmic
+        assert NMF.load(run / "ranking.safetensors").fitted_.preference.logarithmic == (name == "plays.csv")
         listed = json.loads(cli("recommend", 0, "-n", 5, "-o", tmp_path, "--json").out)["recommendations"]
         assert "stars" not in listed[0]
         assert all(int(row["item"].split()[1]) < 20 for row in listed[:3])
 
     def test_evaluate_judges_lists(self, cli, plays):
-        done = cli("evaluate", "-d", plays, *self.COLUMNS, "--implicit", "-k", 4, "--folds", 2, "--json")
+        done = cli("evaluate", "-d", plays, "--implicit", "-k", 4, "--folds", 2, "--json")
         assert done.code == 0, done.err
         assert list(json.loads(done.out)["mean"]) == ["popularity", "item-kNN", "EASE", "NMF, ranking"]
 
     def test_the_table_has_no_row_for_errors_of_ratings(self, cli, plays):
-        done = cli("evaluate", "-d", plays, *self.COLUMNS, "--implicit", "-k", 2, "--folds", 2)
+        done = cli("evaluate", "-d", plays, "--implicit", "-k", 2, "--folds", 2)
         assert "nDCG" in done.out
         assert "RMSE" not in done.out

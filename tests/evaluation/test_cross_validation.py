@@ -200,6 +200,7 @@ def test_ranking_by_hand():
     assert row["hit_rate"] == 1.0
     assert row["coverage"] == 3 / 4
     assert row["popularity"] == 0.0  # only a was rated in training
+    assert row["rare"] == 1.0
     assert row["novelty"] == pytest.approx(np.log2(3))
     assert np.isnan(row["rmse"])
 

@@ -246,6 +246,88 @@ def test_without_timestamps_the_later_line_wins(write):
     assert merged.to_numpy().tolist() == [["b", "x", 2.0], ["a", "x", 3.0]]
 
 
+@given(
+    st.lists(st.tuples(st.integers(0, 3), st.integers(0, 4), st.integers(0, 5)), min_size=1, max_size=40),
+    st.sampled_from(["sum", "mean"]),
+)
+def test_sums_and_means_stand_where_the_last_would(rows, how):
+    frame = pd.DataFrame(rows, columns=["user", "item", "timestamp"]).assign(rating=np.arange(len(rows), dtype=float))
+    merged, n = merge_repeats(frame, how)
+    last, n_last = merge_repeats(frame)
+    expected = frame.groupby(["user", "item"])["rating"].agg(how)
+    pd.testing.assert_frame_equal(merged.drop(columns="rating"), last.drop(columns="rating"))
+    assert merged["rating"].tolist() == [expected[pair] for pair in zip(merged["user"], merged["item"], strict=True)]
+    assert n == n_last
+
+
+def test_an_unknown_way_to_merge_is_refused(write):
+    with pytest.raises(InputError, match="duplicates='first' is unknown; choose one of: last, mean, sum"):
+        read_ratings(write("1,1,1\n"), duplicates="first")
+
+
+# --- choices without ratings ---
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("user,item\nann,x\nbob,y\nann,x\n", [["bob", "y", 1], ["ann", "x", 2]]),
+        ("ann,x\nbob,y\nann,x\n", [["bob", "y", 1], ["ann", "x", 2]]),
+        ("1\t7\n2\t8\n", [[1, 7, 1], [2, 8, 1]]),
+        ("who|what\n1|7\n", [[1, 7, 1]]),
+        ("buyer;bought\nann;x\nbob;y\n", [["buyer", "bought", 1], ["ann", "x", 1], ["bob", "y", 1]]),
+        ("user,artist,plays\nann,x,10000\nann,x,3\n", [["ann", "x", 10003]]),
+        ("ann,x,12\nbob,y,1\n", [["ann", "x", 12], ["bob", "y", 1]]),
+        ("ann,x,a remark\nbob,y,another\n", [["ann", "x", 1], ["bob", "y", 1]]),
+    ],
+    ids=["header", "text", "tabs", "unknown-header", "unknown-text", "plays", "counts", "remarks"],
+)
+def test_a_choice_counts_one_and_repeats_add_up(write, text, expected):
+    ratings = read_ratings(write(text), implicit=True)
+    assert list(ratings.columns) == ["user", "item", "rating"] or text.startswith("who")
+    assert ratings[["user", "item", "rating"]].to_numpy().tolist() == expected
+
+
+@pytest.mark.parametrize("text", ["1,7,881250949\n2,8,891717742\n", "user,item,time\n1,7,881250949\n2,8,891717742\n"])
+def test_a_third_column_of_times_is_no_count(write, text):
+    ratings = read_ratings(write(text), implicit=True)
+    assert ratings["rating"].tolist() == [1, 1]
+    assert ratings["timestamp"].tolist() == [881250949, 891717742]
+
+
+def test_ratings_are_left_out_where_the_columns_leave_them_out(write):
+    path = write("user,item,rating\n1,7,5\n2,8,3\n")
+    pairs = read_ratings(path, implicit=True, columns={"user": "user", "item": "item"})
+    assert pairs["rating"].tolist() == [1, 1]
+
+
+def test_binary_tables_without_ratings(tmp_path):
+    np.savez(tmp_path / "clicks.npz", user=[1, 1, 2], item=[7, 7, 8])
+    assert read_ratings(tmp_path / "clicks.npz", implicit=True).to_numpy().tolist() == [[1, 7, 2], [2, 8, 1]]
+    with pytest.raises(InputError, match=r"is the rating; .* or implicit=True \(option --implicit\) if it holds"):
+        read_ratings(tmp_path / "clicks.npz")
+
+
+@pytest.mark.parametrize(
+    ("text", "options"),
+    [
+        ("user,item\n1,7\n", {}),
+        ("1;7\n2;8\n", {}),
+        ("user,item,time\n1,7,881250949\n", {}),
+        ("user,item,rating\n1,7,5\n", {"columns": {"user": 0, "item": 1}}),
+    ],
+)
+def test_without_ratings_the_remedy_is_named(write, text, options):
+    with pytest.raises(InputError, match=r"implicit=True \(option --implicit\) if it holds choices without ratings"):
+        read_ratings(write(text), **options)
+
+
+@pytest.mark.parametrize("bad", ["ann", "ann,", ",x", "ann,x,y"])
+def test_a_bad_line_of_choices_is_named(write, bad):
+    with pytest.raises(InputError, match=f"line 3: .*{bad!r}"):
+        read_ratings(write(f"user,item\nann,x\n{bad}\nbob,y\n"), implicit=True)
+
+
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 4), st.integers(0, 5)), min_size=1, max_size=40))
 def test_merging_equals_a_dictionary_filled_in_order_of_time(rows):
     frame = pd.DataFrame(rows, columns=["user", "item", "timestamp"]).assign(rating=np.arange(len(rows), dtype=float))

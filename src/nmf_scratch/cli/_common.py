@@ -163,11 +163,13 @@ def read_dataset(
     separator: str | None = None,
     encoding: str = "utf-8",
     items: Path | None = None,
+    implicit: bool = False,
     counts: bool | str = True,
 ) -> Dataset:
     """Load the named dataset; with no name, ml-100k if it can be had, else demo, saying so.
 
-    `counts` says whether ratings may be counts; where they may not, it is the option to pass instead.
+    `implicit` as in `load_dataset`. `counts` says whether ratings may be counts; where they may not, it is the option
+    to pass instead.
     """
     from nmf_scratch.readers.catalogue import DataUnavailable
     from nmf_scratch.readers.load import load_dataset
@@ -179,6 +181,7 @@ def read_dataset(
         "separator": separator and separator.replace("\\t", "\t"),
         "encoding": encoding,
         "items": items,
+        "implicit": implicit,
         "report": note,
     }
     try:
@@ -189,10 +192,19 @@ def read_dataset(
         note(f"Using the built-in {SECOND_CHOICE} data, whose ratings are invented, because {error}")
         dataset = load_dataset(SECOND_CHOICE)
     if dataset.n_duplicates:
-        note(f"{dataset.n_duplicates:,} repeated (user, item) pairs: the latest rating of each was kept")
+        note(f"{dataset.n_duplicates:,} repeated (user, item) pairs: {_merged(dataset, implicit)}")
     if counts is not True:
         _refuse_counts(dataset, counts)
     return dataset
+
+
+def _merged(dataset: Dataset, implicit: bool) -> str:
+    """Say what became of repeated pairs."""
+    from nmf_scratch.readers.table import MERGED, how_to_merge
+
+    order = "by time" if "timestamp" in dataset.ratings else "in the order of the file"
+    how = how_to_merge(None, implicit)
+    return f"{MERGED[how]}, {order}" if how == "last" else MERGED[how]
 
 
 def _refuse_counts(dataset: Dataset, remedy: str | bool) -> None:

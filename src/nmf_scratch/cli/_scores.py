@@ -33,6 +33,7 @@ _ROWS = {
     "gini": ("Gini index", "{:.4f}", min),
     "novelty": ("novelty, bits", "{:.2f}", max),
     "popularity": ("ratings of an item", "{:.0f}", None),
+    "rare": ("places of rare items", "{:.4f}", None),
     "rmse": ("RMSE, stars", "{:.4f}", min),
 }
 """Metric: label, format, and which number is best."""

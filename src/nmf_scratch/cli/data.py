@@ -15,6 +15,7 @@ from nmf_scratch.cli._common import (
     DataDirOption,
     DatasetOption,
     EncodingOption,
+    ImplicitOption,
     ItemsOption,
     JsonOption,
     SeparatorOption,
@@ -82,6 +83,7 @@ def stats(
     separator: SeparatorOption = None,
     encoding: EncodingOption = "utf-8",
     items: ItemsOption = None,
+    implicit: ImplicitOption = False,
     data_dir: DataDirOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -89,7 +91,13 @@ def stats(
     from nmf_scratch.data.statistics import describe
 
     data = read_dataset(
-        dataset, data_dir=data_dir, columns=columns, separator=separator, encoding=encoding, items=items
+        dataset,
+        data_dir=data_dir,
+        columns=columns,
+        separator=separator,
+        encoding=encoding,
+        items=items,
+        implicit=implicit,
     )
     numbers = describe(data)
     if as_json:

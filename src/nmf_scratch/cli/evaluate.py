@@ -94,6 +94,7 @@ def evaluate(
         separator=separator,
         encoding=encoding,
         items=items,
+        implicit=implicit,
         counts=True if ranking else "--implicit",
     )
     note(describe_line(data))

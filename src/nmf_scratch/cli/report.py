@@ -109,7 +109,7 @@ def _data_of_run(options: dict[str, Any], data_dir: Path | None) -> Dataset | No
     """Read the data that a run names, if it is still there; nothing is fetched."""
     from nmf_scratch.readers.load import load_dataset
 
-    given = {name: options[name] for name in ("separator", "encoding", "items") if name in options}
+    given = {name: options[name] for name in ("separator", "encoding", "items", "implicit") if name in options}
     if "separator" in given:
         given["separator"] = given["separator"].replace("\\t", "\t")
     try:

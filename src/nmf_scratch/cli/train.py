@@ -137,6 +137,7 @@ def train(
         separator=separator,
         encoding=encoding,
         items=items,
+        implicit=implicit,
         counts=implicit or "--implicit",
     )
     options["dataset"] = dataset or data.name  # what the default turned out to be

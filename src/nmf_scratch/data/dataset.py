@@ -13,7 +13,8 @@ import pandas as pd
 
 from nmf_scratch._check import InputError
 
-REQUIRED = ("user", "item", "rating")
+PAIR = ("user", "item")
+REQUIRED = (*PAIR, "rating")
 """The columns that every ratings table has; `timestamp` (Unix seconds) is optional."""
 
 
@@ -26,8 +27,8 @@ class Dataset:
     name : str
         Short name, as in ``ml-100k``.
     ratings : DataFrame
-        Columns ``user``, ``item``, ``rating`` (float64, in the file's own unit, stars as a rule) and, where known,
-        ``timestamp``. One row per (user, item) pair, in file order.
+        Columns ``user``, ``item``, ``rating`` (float64, in the file's own unit, stars as a rule; of choices without
+        ratings, how often) and, where known, ``timestamp``. One row per (user, item) pair, in file order.
     users : DataFrame or None
         Column ``user`` and what is known of each (``age``, ``gender``, ``occupation``, ``zip``, …).
     items : DataFrame or None
@@ -36,7 +37,7 @@ class Dataset:
     citation, licence : str
         What to cite, and under which terms the data may be used.
     n_duplicates : int
-        Repeated (user, item) pairs that were merged: the latest timestamp won, then the later line.
+        Repeated (user, item) pairs that were merged, see `load_dataset`.
     test_fold : ndarray of int8, shape (n_ratings,), or None
         Which of the published folds (0 for u1 … 4 for u5) holds each rating out.
     source : str

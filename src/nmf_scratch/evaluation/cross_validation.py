@@ -47,6 +47,10 @@ QUANTILES = {"activity": 4, "popularity": 10}
 """Groups that `evaluate_groups` makes by counting training ratings: quarters of the users, tenths of the items."""
 
 
+RARE = 10
+"""Items with fewer training ratings are rare: what is said of them is mostly chance."""
+
+
 class RatingData:
     """The caller's ratings, and the table that splitters look at, with timestamps where there are any."""
 
@@ -257,8 +261,8 @@ def evaluate_ranking(
     DataFrame
         One row per fold: fold, k; precision, recall, ndcg, map, mrr, hit_rate (means over the users who liked
         something), coverage and gini (over all items of X), novelty (bits), popularity (training ratings of a listed
-        item), the last four over all users of the test part; rmse of the same fit (NaN if it predicts no ratings);
-        fit_seconds, recommend_seconds, n_users (judged).
+        item), rare (share of places for items with fewer than 10 of them), the last five over all users of the test
+        part; rmse of the same fit (NaN if it predicts no ratings); fit_seconds, recommend_seconds, n_users (judged).
 
     Raises
     ------
@@ -311,6 +315,7 @@ class _Lists:
             "gini": gini(lists, self.n_items),
             "novelty": mean_over_users(novelty(lists, counts, len(np.unique(self.users[train])))),
             "popularity": mean_over_users(average_popularity(lists, counts)),
+            "rare": float(np.mean(counts[lists[lists >= 0]] < RARE)),
             "recommend_seconds": seconds,
             "n_users": int((judged.n_relevant > 0).sum()),
         }

@@ -35,7 +35,7 @@ _DAMAGE = (OSError, ValueError, LookupError, EOFError, RuntimeError, MemoryError
 """What NumPy and zipfile raise for a file that is not what it should be."""
 
 
-def read_binary(path: Path, columns: Columns | None = None) -> pd.DataFrame:
+def read_binary(path: Path, columns: Columns | None = None, *, implicit: bool = False) -> pd.DataFrame:
     """Read a binary table of ratings.
 
     Parameters
@@ -44,6 +44,8 @@ def read_binary(path: Path, columns: Columns | None = None) -> pd.DataFrame:
         An ``.npz`` with one array per column, or a ``.parquet``.
     columns : mapping, optional
         ``user``, ``item``, ``rating`` (and ``timestamp``) to a column name; by default, well-known names.
+    implicit : bool
+        Whether a rating need not be there, and is then 1 a row.
 
     Returns
     -------
@@ -56,7 +58,10 @@ def read_binary(path: Path, columns: Columns | None = None) -> pd.DataFrame:
         For a file that is missing or damaged, ids of another type, a missing column, or Parquet without pyarrow.
     """
     check_file(path)
-    table = _read_npz(path, columns) if path.suffix.lower() == ".npz" else _read_parquet(path, columns)
+    read = _read_npz if path.suffix.lower() == ".npz" else _read_parquet
+    table = read(path, columns, implicit)
+    if "rating" not in table:
+        table.insert(2, "rating", 1.0)
     for name in ("user", "item"):
         if table[name].dtype.kind != "i" and pd.api.types.infer_dtype(table[name], skipna=True) != "string":
             raise InputError(f"{path}: {name} must be integers or text, got {table[name].dtype}; convert it")
@@ -77,11 +82,11 @@ def write_npz(file: IO[bytes], ratings: pd.DataFrame, **extra: Array) -> None:
 # --- npz ------------------------------------------------------------------------------------------------------------
 
 
-def _read_npz(path: Path, columns: Columns | None) -> pd.DataFrame:
+def _read_npz(path: Path, columns: Columns | None, implicit: bool = False) -> pd.DataFrame:
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             names = tuple(arrays.files)
-            places = locate(path, columns, names)
+            places = locate(path, columns, names, implicit=implicit)
             table = {role: unpack(arrays, names[place]) for role, place in places.items()}
     except InputError:
         raise
@@ -135,7 +140,7 @@ def narrowed(column: Array) -> Array:
 # --- Parquet --------------------------------------------------------------------------------------------------------
 
 
-def _read_parquet(path: Path, columns: Columns | None) -> pd.DataFrame:
+def _read_parquet(path: Path, columns: Columns | None, implicit: bool = False) -> pd.DataFrame:
     try:
         from pyarrow import ArrowException, parquet
     except ImportError as error:
@@ -143,7 +148,7 @@ def _read_parquet(path: Path, columns: Columns | None) -> pd.DataFrame:
         raise InputError(f"{path} is a Parquet file, which needs pyarrow: {remedy}") from error
     try:
         names = tuple(parquet.read_schema(path).names)
-        places = locate(path, columns, names)
+        places = locate(path, columns, names, implicit=implicit)
         table = parquet.read_table(path, columns=[names[place] for place in places.values()])
     except (ArrowException, OSError) as error:
         raise InputError(f"{path} is no complete Parquet file ({error}); write it again") from error

@@ -32,7 +32,9 @@ SMALLEST = 5 * 2**20
 """Files below this many bytes are read in an instant anyway."""
 
 
-def read_merged(path: Path, *, cache: Path | None = None, **options: Any) -> tuple[pd.DataFrame, int]:
+def read_merged(
+    path: Path, *, cache: Path | None = None, duplicates: str = "last", **options: Any
+) -> tuple[pd.DataFrame, int]:
     """Read a file of ratings and merge what is repeated, or take the copy of an earlier reading.
 
     Parameters
@@ -41,6 +43,8 @@ def read_merged(path: Path, *, cache: Path | None = None, **options: Any) -> tup
         The file, as for `read_ratings`.
     cache : Path, optional
         Folder of the copies; created if need be, but not its parents. None: no copies.
+    duplicates : {"last", "sum", "mean"}
+        As `how` of `merge_repeats`.
     **options
         Of `parse_ratings`; errors likewise.
 
@@ -51,10 +55,10 @@ def read_merged(path: Path, *, cache: Path | None = None, **options: Any) -> tup
     int
         How many rows were merged away.
     """
-    copy = _place(path, cache, options)
+    copy = _place(path, cache, {**options, "duplicates": duplicates})
     if copy is not None and (found := _load(copy)):
         return found
-    ratings, n_duplicates = merge_repeats(parse_ratings(path, **options))
+    ratings, n_duplicates = merge_repeats(parse_ratings(path, **options), duplicates)
     if copy is not None:
         _store(copy, ratings, n_duplicates)
     return ratings, n_duplicates

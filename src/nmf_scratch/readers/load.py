@@ -23,6 +23,7 @@ from nmf_scratch.readers.catalogue import CATALOGUE, DataUnavailable, Report, by
 from nmf_scratch.readers.files import unzip
 from nmf_scratch.readers.movielens import Reader, read_file, read_folder
 from nmf_scratch.readers.sniffing import Columns
+from nmf_scratch.readers.table import how_to_merge
 
 
 def load_dataset(
@@ -38,6 +39,8 @@ def load_dataset(
     users: str | Path | None = None,
     report: Report | None = None,
     cache: bool = True,
+    implicit: bool = False,
+    duplicates: str | None = None,
 ) -> Dataset:
     """Load a data set by its name in `CATALOGUE`, or from a file, folder or zip archive.
 
@@ -59,6 +62,11 @@ def load_dataset(
     cache : bool
         Whether large text files (from 5 MB) leave a binary copy in the folder ``cache`` of the data directory, and are
         read from it the next time. Without a data directory that can be written there is none.
+    implicit : bool
+        Whether a file holds choices (clicks, plays, purchases): a rating need not be there and is then 1 a line.
+    duplicates : {"last", "sum", "mean"}, optional
+        What becomes of repeated (user, item) pairs: the last counts (by time, then by line), as by default of ratings,
+        or their numbers are added up, as by default of choices, or averaged.
 
     Returns
     -------
@@ -73,7 +81,8 @@ def load_dataset(
         For a known name whose data cannot be had.
     """
     folder = Path(data_dir or default_data_dir())
-    read = partial(read_merged, cache=folder / "cache" if cache else None)
+    merge = how_to_merge(duplicates, implicit)
+    read = partial(read_merged, cache=folder / "cache" if cache else None, duplicates=merge)
     if isinstance(name_or_path, str) and name_or_path in CATALOGUE:
         return _load_named(name_or_path, folder, download, report, read)
     path = Path(name_or_path).expanduser()
@@ -83,7 +92,7 @@ def load_dataset(
         return read_folder(path, path.resolve().name, read)
     layout: dict[str, Any] = {"columns": columns, "separator": separator, "header": header, "encoding": encoding}
     read_path = _read_zip if path.suffix.lower() == ".zip" else read_file
-    return read_path(path, items=items, users=users, read=read, **layout)
+    return read_path(path, items=items, users=users, read=read, implicit=implicit, **layout)
 
 
 def _load_named(name: str, data_dir: Path, may_download: bool, report: Report | None, read: Reader) -> Dataset:

@@ -69,6 +69,7 @@ def read_file(
     separator: str | None = None,
     header: bool | None = None,
     encoding: str = "utf-8",
+    implicit: bool = False,
     items: str | Path | None = None,
     users: str | Path | None = None,
     read: Reader = read_merged,
@@ -78,7 +79,8 @@ def read_file(
     Options and errors as in `read_ratings`. A table needs a header; the column that is named like an item (a user),
     else its first one, holds the ids.
     """
-    ratings, n_duplicates = read(path, columns=columns, separator=separator, header=header, encoding=encoding)
+    layout: dict[str, Any] = {"columns": columns, "separator": separator, "header": header, "encoding": encoding}
+    ratings, n_duplicates = read(path, **layout, implicit=implicit)
     return Dataset(
         name=path.name.split(".")[0] or path.name,
         ratings=ratings,

@@ -16,7 +16,7 @@ from itertools import islice
 from pathlib import Path
 
 from nmf_scratch._check import InputError, check_choice
-from nmf_scratch.data.dataset import REQUIRED
+from nmf_scratch.data.dataset import PAIR, REQUIRED
 from nmf_scratch.readers.files import reading_lines
 
 Columns = Mapping[str, str | int]
@@ -44,14 +44,21 @@ ALIASES: dict[str, tuple[str, ...]] = {
         *("item", "itemid", "iid", "movieid", "movie", "isbn", "bookid", "book", "productid", "product", "asin"),
         *("parentasin", "artistid", "artist", "trackid", "songid", "gameid", "animeid", "businessid", "recipeid"),
     ),
-    "rating": ("rating", "ratings", "score", "stars", "star", "bookrating", "overall", "userrating"),
+    "rating": (
+        *("rating", "ratings", "score", "stars", "star", "bookrating", "overall", "userrating"),
+        *("count", "counts", "plays", "playcount", "nplays", "listens", "clicks", "views", "purchases", "quantity"),
+    ),
     "timestamp": ("timestamp", "time", "unixreviewtime", "unixtime", "datetime", "date", "ts", "createdat"),
 }
 """Well-known column names, in lower case and without blanks, dashes and underscores."""
 
 _SINGLE_CHARACTERS = "\t !#$%&*,/:;<=>?@^|~"  # what neither numbers nor words nor quotes are made of
+_EARLIEST = 1e8
+"""Numbers from here on are Unix seconds (from 1973 on) rather than counts."""
+
 _LINES_SNIFFED = 20
 _SHOWN_CHARACTERS = 120
+_IF_IMPLICIT = ", or implicit=True (option --implicit) if it holds choices without ratings"
 
 
 @dataclass(frozen=True)
@@ -62,7 +69,7 @@ class Format:
     n_fields: int
     skip: int  # physical lines before the first line of data
     names: tuple[str, ...]  # of the header; empty without one
-    positions: dict[str, int]  # of user, item, rating and perhaps timestamp
+    positions: dict[str, int]  # of user, item, and, where there are any, rating and timestamp
 
 
 def sniff(
@@ -72,6 +79,7 @@ def sniff(
     separator: str | None = None,
     header: bool | None = None,
     encoding: str = "utf-8",
+    implicit: bool = False,
 ) -> Format:
     """Find out from its first lines how a file of ratings is laid out; parameters as in `read_ratings`.
 
@@ -80,19 +88,20 @@ def sniff(
     InputError
         If no separator fits, if a column is not there, or if there is nothing but a header.
     """
-    _check_options(columns, separator, header)
+    _check_options(columns, separator, header, implicit)
+    required = PAIR if implicit else REQUIRED
     lines = first_lines(path, encoding)
-    separator = separator or guess_separator(path, [line for _, line in lines])
+    separator = separator or guess_separator(path, [line for _, line in lines], required)
     number, line = lines[0]
     first = split(line, separator)
-    if len(first) < len(REQUIRED):
+    if len(first) < len(required):
         raise InputError(_misfit(path, number, line, separator))
-    named = header if header is not None else _has_names(columns) or not any(map(is_number, first))
+    named = header if header is not None else _has_names(columns) or _is_header(first, lines, separator, required)
     if named and len(lines) == 1:
         raise InputError(f"{path} holds a header but no rating; give a file with at least one line of data")
     names = tuple(first) if named else ()
     sample = split(lines[1][1], separator) if named else first
-    positions = _given(path, columns, names, len(first)) if columns else _guessed(path, names, sample)
+    positions = _given(path, columns, names, len(first)) if columns else _guessed(path, names, sample, required)
     form = Format(separator, len(first), number if named else number - 1, names, positions)
     # pandas takes the surplus of a first line for row labels, without a word.
     if len(sample) > len(first) and (problem := first_problem(path, form, encoding)):
@@ -116,14 +125,16 @@ def first_lines(path: Path, encoding: str) -> list[tuple[int, str]]:
     return lines
 
 
-def guess_separator(path: Path, lines: list[str]) -> str:
-    """Return the separator that cuts the first line into three fields or more, and most other lines alike."""
+def guess_separator(path: Path, lines: list[str], required: tuple[str, ...] = REQUIRED) -> str:
+    """Return the separator that cuts the first line into fields enough, and most other lines alike."""
     counts = {s: [len(split(line, s)) for line in lines] for s in SEPARATORS}
-    fitting = [s for s in SEPARATORS if counts[s][0] >= len(REQUIRED)]
+    fitting = [s for s in SEPARATORS if counts[s][0] >= len(required)]
     if not fitting:
+        pairs = any(count[0] == len(PAIR) for count in counts.values())
         raise InputError(
-            f"none of {', '.join(map(repr, SEPARATORS))} separates the first line of {path} into user, item and "
-            f"rating; pass separator=... (option --separator): {_shorten(lines[0])!r}"
+            f"none of {', '.join(map(repr, SEPARATORS))} separates the first line of {path} into "
+            f"{_listed(required)}; pass separator=... (option --separator)"
+            f"{_IF_IMPLICIT if pairs else ''}: {_shorten(lines[0])!r}"
         )
     return max(fitting, key=lambda s: sum(count == counts[s][0] for count in counts[s]))
 
@@ -144,17 +155,29 @@ def is_number(text: str) -> bool:
     return "_" not in text
 
 
+def _is_header(first: list[str], lines: list[tuple[int, str]], separator: str, required: tuple[str, ...]) -> bool:
+    """Whether a first line names the columns: no number is in it, though ratings, or the next line, are numbers."""
+    if any(map(is_number, first)):
+        return False
+    if "rating" in required or {plain_name(name) for name in first} & {a for names in ALIASES.values() for a in names}:
+        return True
+    return len(lines) > 1 and any(map(is_number, split(lines[1][1], separator)))
+
+
 def plain_name(name: str) -> str:
     """Reduce a column name to lower-case letters and digits, as in `ALIASES`."""
     return re.sub(r"[\W_]", "", name.lower())
 
 
-def _check_options(columns: Columns | None, separator: str | None, header: bool | None) -> None:
+def _check_options(columns: Columns | None, separator: str | None, header: bool | None, implicit: bool) -> None:
     for role in columns or ():
         check_choice("columns key", role, ROLES)
-    missing = [role for role in REQUIRED if columns and role not in columns]
+    required = PAIR if implicit else REQUIRED
+    missing = [role for role in required if columns and role not in columns]
     if missing:
-        raise InputError(f"columns={dict(columns or {})} lacks {', '.join(missing)}; name user, item and rating")
+        hint = _IF_IMPLICIT if missing == ["rating"] else ""
+        given = dict(columns or {})
+        raise InputError(f"columns={given} lacks {', '.join(missing)}; name {_listed(required)}{hint}")
     if header is False and _has_names(columns):
         raise InputError("columns given by name need a header; pass positions from 0, or leave header=False out")
     if separator not in (None, "::", *_SINGLE_CHARACTERS):
@@ -185,32 +208,42 @@ def _given(path: Path, columns: Columns, names: tuple[str, ...], n_fields: int) 
     return positions
 
 
-def _guessed(path: Path, names: tuple[str, ...], sample: list[str]) -> dict[str, int]:
+def _listed(roles: tuple[str, ...]) -> str:
+    return f"{', '.join(roles[:-1])} and {roles[-1]}"
+
+
+def _guessed(path: Path, names: tuple[str, ...], sample: list[str], required: tuple[str, ...]) -> dict[str, int]:
     """Positions by well-known names, else user, item, rating[, timestamp] in this order."""
-    if found := _well_known(path, names):
+    if found := _well_known(path, names, required):
         return found
+    if "rating" not in required and not (len(sample) > 2 and is_number(sample[2]) and float(sample[2]) < _EARLIEST):
+        is_time = len(sample) > 2 and is_number(sample[2])
+        return {"user": 0, "item": 1} | ({"timestamp": 2} if is_time else {})
     # A fourth column that is no number is a review or a remark rather than a time.
     n_roles = 4 if len(sample) > 3 and is_number(sample[3]) else 3
     return {role: position for position, role in enumerate(ROLES[:n_roles])}
 
 
-def _well_known(path: Path, names: tuple[str, ...], *, required: bool = False) -> dict[str, int]:
-    """Positions by well-known names; empty where there is none of them and none is required."""
+def _well_known(path: Path, names: tuple[str, ...], required: tuple[str, ...], *, only: bool = False) -> dict[str, int]:
+    """Positions by well-known names; empty where there is none of them, unless they are the only way."""
     plain = [plain_name(name) for name in names]
     found = {role: plain.index(alias) for role in ROLES for alias in reversed(ALIASES[role]) if alias in plain}
-    missing = [role for role in REQUIRED if role not in found]
-    if missing and (found or required):
+    missing = [role for role in required if role not in found]
+    if missing and (found or only):
+        keys, words = (", ".join(f"{role!r}: ..." for role in required), ",".join(f"{role}=..." for role in required))
         raise InputError(
             f"cannot tell which column of {path} is the {' and the '.join(missing)}; it has: {', '.join(names)}; "
-            "pass columns={'user': ..., 'item': ..., 'rating': ...} (option --columns user=...,item=...,rating=...)"
+            f"pass columns={{{keys}}} (option --columns {words}){_IF_IMPLICIT if missing == ['rating'] else ''}"
         )
     return found
 
 
-def locate(path: Path, columns: Columns | None, names: tuple[str, ...]) -> dict[str, int]:
+def locate(path: Path, columns: Columns | None, names: tuple[str, ...], *, implicit: bool = False) -> dict[str, int]:
     """Find the columns of a table whose columns have names; parameters and errors as in `sniff`."""
-    _check_options(columns, None, None)
-    return _given(path, columns, names, len(names)) if columns else _well_known(path, names, required=True)
+    _check_options(columns, None, None, implicit)
+    if columns:
+        return _given(path, columns, names, len(names))
+    return _well_known(path, names, PAIR if implicit else REQUIRED, only=True)
 
 
 # --- the line at fault ----------------------------------------------------------------------------------------------
@@ -247,7 +280,8 @@ def _problem(fields: list[str], form: Format) -> str | None:
     for role in ("user", "item"):
         if not fields[form.positions[role]].strip():
             return f"{role} is missing (add it or remove the line)"
-    return _rating_problem(fields[form.positions["rating"]]) or _time_problem(fields, form)
+    rating = form.positions.get("rating")
+    return (_rating_problem(fields[rating]) if rating is not None else None) or _time_problem(fields, form)
 
 
 def _rating_problem(text: str) -> str | None:

@@ -8,12 +8,39 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from nmf_scratch._check import InputError
+from nmf_scratch._check import InputError, check_choice
 from nmf_scratch.data.encoder import LabelEncoder
 
+MERGED = {
+    "last": "the last of each was kept",
+    "sum": "the numbers of each were added up",
+    "mean": "the numbers of each were averaged",
+}
+"""What may become of repeated pairs, and how that is said."""
 
-def merge_repeats(ratings: pd.DataFrame) -> tuple[pd.DataFrame, int]:
-    """Keep one rating per (user, item): the latest timestamp wins, among equals the later row.
+
+def how_to_merge(duplicates: str | None, implicit: bool) -> str:
+    """Return a checked way to merge repeated pairs: as given, else choices are summed, and of ratings the last counts.
+
+    Raises
+    ------
+    InputError
+        If there is no such way.
+    """
+    how = ("sum" if implicit else "last") if duplicates is None else duplicates
+    check_choice("duplicates", how, MERGED)
+    return how
+
+
+def merge_repeats(ratings: pd.DataFrame, how: str = "last") -> tuple[pd.DataFrame, int]:
+    """Keep one row per (user, item): that of the latest timestamp, among equals the later one.
+
+    Parameters
+    ----------
+    ratings : DataFrame
+        Columns ``user``, ``item``, ``rating`` and perhaps ``timestamp``.
+    how : {"last", "sum", "mean"}
+        Which rating it has: its own, or the sum or the mean of those of the same pair.
 
     Returns
     -------
@@ -33,7 +60,12 @@ def merge_repeats(ratings: pd.DataFrame) -> tuple[pd.DataFrame, int]:
     rows = np.flatnonzero(np.isin(pair, repeated))  # a handful as a rule: only they need comparing
     if "timestamp" in ratings:
         rows = rows[np.argsort(ratings["timestamp"].to_numpy()[rows], kind="stable")]
-    superseded = rows[pd.Series(pair[rows]).duplicated(keep="last").to_numpy()]
+    repeats = pd.Series(pair[rows])
+    superseded = rows[repeats.duplicated(keep="last").to_numpy()]
+    if how != "last":
+        rating = ratings["rating"].to_numpy(np.float64, copy=True)
+        rating[rows] = pd.Series(rating[rows]).groupby(repeats).transform("sum" if how == "sum" else "mean")
+        ratings = ratings.assign(rating=rating)
     return ratings.drop(index=ratings.index[superseded]).reset_index(drop=True), len(superseded)
 
 

@@ -29,7 +29,7 @@ from nmf_scratch._check import InputError
 from nmf_scratch.readers.binary import SUFFIXES, read_binary, spread
 from nmf_scratch.readers.files import reading
 from nmf_scratch.readers.sniffing import Columns, Format, first_problem, sniff
-from nmf_scratch.readers.table import checked, has_blanks, is_sound, merge_repeats, with_seconds
+from nmf_scratch.readers.table import checked, has_blanks, how_to_merge, is_sound, merge_repeats, with_seconds
 
 _CHUNK_LINES = 2**17  # some 20 MB in pandas' hands; larger ones are slower, too
 _BLOCK_BYTES = 2**18
@@ -44,6 +44,8 @@ def read_ratings(
     separator: str | None = None,
     header: bool | None = None,
     encoding: str = "utf-8",
+    implicit: bool = False,
+    duplicates: str | None = None,
 ) -> pd.DataFrame:
     r"""Read a delimited file of ratings, one row per (user, item) pair.
 
@@ -61,20 +63,25 @@ def read_ratings(
         Whether the first line names the columns; by default it does when nothing in it is a number.
     encoding : str
         Of the text, as in ``"latin-1"``.
+    implicit : bool
+        Whether the file holds choices (clicks, plays, purchases): a rating need not be there and is then 1 a line.
+    duplicates : {"last", "sum", "mean"}, optional
+        What becomes of repeated pairs, see `merge_repeats`; by default choices are summed, and of ratings the last
+        counts.
 
     Returns
     -------
     DataFrame
         ``user``, ``item`` (int64 or text), ``rating`` (float64) and, where present, ``timestamp`` (numbers as they
-        are, dates as Unix seconds), in file order. Repeated pairs are merged by `merge_repeats`, which counts them.
+        are, dates as Unix seconds), in file order.
 
     Raises
     ------
     InputError
         For a file that is missing, empty or of another layout, and for the first bad line, with its number.
     """
-    ratings = parse_ratings(path, columns=columns, separator=separator, header=header, encoding=encoding)
-    return merge_repeats(ratings)[0]
+    layout: dict[str, Any] = {"columns": columns, "separator": separator, "header": header, "encoding": encoding}
+    return merge_repeats(parse_ratings(path, **layout, implicit=implicit), how_to_merge(duplicates, implicit))[0]
 
 
 def parse_ratings(
@@ -84,6 +91,7 @@ def parse_ratings(
     separator: str | None = None,
     header: bool | None = None,
     encoding: str = "utf-8",
+    implicit: bool = False,
     padded_ids: bool = True,
 ) -> pd.DataFrame:
     """Read every line of a ratings file, repeats included; parameters and errors as in `read_ratings`.
@@ -92,19 +100,19 @@ def parse_ratings(
     """
     path = Path(path)
     if path.suffix.lower() in SUFFIXES:
-        return checked(path, read_binary(path, columns))
-    form = sniff(path, columns=columns, separator=separator, header=header, encoding=encoding)
+        return checked(path, read_binary(path, columns, implicit=implicit))
+    form = sniff(path, columns=columns, separator=separator, header=header, encoding=encoding, implicit=implicit)
     ids = {form.positions["user"], form.positions["item"]}
     text = ids if padded_ids and _has_padded_number(path, form.separator, encoding) else set()
     gathered = None
     while gathered is None:
         gathered = _gather(path, form, encoding, text)
-    return pd.DataFrame({role: gathered.pop(role).joined() for role in form.positions}, copy=False)
+    return pd.DataFrame({role: gathered.pop(role).joined() for role in list(gathered)}, copy=False)
 
 
 def _gather(path: Path, form: Format, encoding: str, text: set[int]) -> dict[str, _Column] | None:
     """Collect the columns chunk by chunk; None if ids turn out not to be integers, which adds them to `text`."""
-    columns = {role: _Column() for role in form.positions}
+    columns = {role: _Column() for role in {**form.positions, "rating": None}}
     ids = {form.positions["user"], form.positions["item"]}
     kinds_of_time: set[bool] = set()
     n_lines, has_blank_end = 0, False
@@ -112,7 +120,8 @@ def _gather(path: Path, form: Format, encoding: str, text: set[int]) -> dict[str
         if other := {i for i in ids - text if fields[i].dtype.kind != "i"}:  # "x", "1.50", "True", 2**63
             text |= other
             return None
-        raw = pd.DataFrame({role: fields[i] for role, i in form.positions.items()}, copy=False)
+        found = {role: fields[i] for role, i in form.positions.items()}
+        raw = pd.DataFrame({"rating": 1.0, **found}, copy=False)  # a choice without a rating counts 1
         kinds_of_time |= {raw[role].dtype.kind in "iuf" for role in raw if role == "timestamp"}
         chunk = with_seconds(raw)
         if len(kinds_of_time) > 1 or not is_sound(chunk):

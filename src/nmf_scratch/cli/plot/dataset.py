@@ -9,6 +9,7 @@ from nmf_scratch.cli._common import (
     DataDirOption,
     DatasetOption,
     EncodingOption,
+    ImplicitOption,
     ItemsOption,
     JsonOption,
     SeparatorOption,
@@ -25,6 +26,7 @@ def dataset(
     separator: SeparatorOption = None,
     encoding: EncodingOption = "utf-8",
     items: ItemsOption = None,
+    implicit: ImplicitOption = False,
     data_dir: DataDirOption = None,
     output: OutputOption = None,
     form: FormatOption = Format.png,
@@ -36,7 +38,13 @@ def dataset(
     from nmf_scratch.plots.dataset import dataset_figures
 
     data = read_dataset(
-        dataset, data_dir=data_dir, columns=columns, separator=separator, encoding=encoding, items=items
+        dataset,
+        data_dir=data_dir,
+        columns=columns,
+        separator=separator,
+        encoding=encoding,
+        items=items,
+        implicit=implicit,
     )
     if missing := lacking(data):
         note(f"{data.name} does not say {' or '.join(missing)}: figures that need it are left out")
