@@ -387,7 +387,7 @@ class NMF(Estimator):
         options: dict[str, Any] = {"exclude_seen": exclude_seen, "diversity": diversity, "n_threads": self.n_threads}
         return lists.recommend(self.fitted_, user, n, **wishes, **options)
 
-    def similar_items(self, item: Any, n: int = 10) -> pd.DataFrame:
+    def similar_items(self, item: Any, n: int = 10, *, beside: NMF | None = None) -> pd.DataFrame:
         """List the items that are most like one: the cosine of their latent factors, shrunk where ratings are few.
 
         Parameters
@@ -396,6 +396,9 @@ class NMF(Estimator):
             Raw item id.
         n : int
             Length of the list; fewer where the items run out. The item itself is not listed.
+        beside : NMF, optional
+            Another fitted model of the same items, such as one of ratings beside one for lists: only what is close in
+            both is then close. An item that it does not know has similarity 0.
 
         Returns
         -------
@@ -408,9 +411,9 @@ class NMF(Estimator):
         InputError
             If the item was not seen in training: nothing is known that could be compared.
         """
-        return lists.similar_items(self.fitted_, item, n)
+        return lists.similar_items(self.fitted_, item, n, beside.fitted_ if beside else None)
 
-    def similar_users(self, user: Any, n: int = 10) -> pd.DataFrame:
+    def similar_users(self, user: Any, n: int = 10, *, beside: NMF | None = None) -> pd.DataFrame:
         """List the users most like somebody: the cosine of their latent factors, shrunk where ratings are few.
 
         Parameters
@@ -418,6 +421,8 @@ class NMF(Estimator):
         user : id or FoldedUser
         n : int
             Length of the list; fewer where the users run out. A user is not listed as like themselves.
+        beside : NMF, optional
+            As for `similar_items`; without effect on a `FoldedUser`, which belongs to one model.
 
         Returns
         -------
@@ -429,7 +434,7 @@ class NMF(Estimator):
         InputError
             If nothing is known of the user.
         """
-        return lists.similar_users(self.fitted_, user, n)
+        return lists.similar_users(self.fitted_, user, n, beside.fitted_ if beside else None)
 
     def explain(self, user: Any, item: Any) -> explanation.Explanation:
         """Say why the score of an item is what it is: parts that add up to it, and the ratings behind them.

@@ -108,11 +108,11 @@ class TestExplain:
 
 
 class TestSimilarAndFactors:
-    def test_similar(self, cli, books, ranking):
+    def test_similar(self, cli, books, model, ranking):
         rows = asked(cli, books, "similar", "--item", "000000005X", "-n", 4)["similar"]
-        assert [row["item"] for row in rows] == ranking.similar_items("000000005X", 4)["item"].tolist()
+        assert [row["item"] for row in rows] == [*ranking.similar_items("000000005X", 4, beside=model)["item"]]
         rows = asked(cli, books, "similar", "--user", "reader-07")["similar"]
-        assert [row["user"] for row in rows] == ranking.similar_users("reader-07")["user"].tolist()
+        assert [row["user"] for row in rows] == [*ranking.similar_users("reader-07", beside=model)["user"]]
         done = cli("similar", "--item", "000000005X", "-n", 4, "-o", books / "runs")
         assert done.out.splitlines()[1].split() == ["#", "similarity", "item", "title", "ratings"]
 
@@ -328,6 +328,11 @@ class TestTwoModels:
         assert explained["score"] == pytest.approx(ranking.explain("reader-03", "000000007X").score)
         assert explained["stars"] == pytest.approx(model.predict([("reader-03", "000000007X")])[0])
         near = asked(cli, books, "similar", "--item", "book 7 or not")["similar"]
+        assert [row["item"] for row in near] == ranking.similar_items("000000007X", beside=model)["item"].tolist()
+        alone = cli(
+            "similar", "--item", "book 7 or not", "--model", books / "runs/latest/ranking.safetensors", "--json"
+        )
+        near = json.loads(alone.out)["similar"]
         assert [row["item"] for row in near] == ranking.similar_items("000000007X")["item"].tolist()
         named = asked(cli, books, "factors")["factors"]
         assert [row["titles"] for row in named] == ranking.factor_summary(3)["titles"].tolist()

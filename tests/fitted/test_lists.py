@@ -111,6 +111,12 @@ class TestDiversity:
             np.testing.assert_array_equal(table[table["user"] == user]["item"], alone["item"])
 
 
+@pytest.fixture(scope="module")
+def both(ml_100k):
+    """Fit a model of ratings and one for lists, as `nmf-scratch train` does."""
+    return NMF(random_state=0).fit(ml_100k), NMF(task="ranking", random_state=0).fit(ml_100k)
+
+
 class TestSimilar:
     def test_items_by_cosine_without_the_item_itself(self, model):
         table = model.similar_items(107, n=100)
@@ -124,6 +130,45 @@ class TestSimilar:
         np.testing.assert_allclose(table["similarity"], counts / (counts + SUPPORT) * cosines, rtol=1e-5)
         assert table["similarity"].is_monotonic_decreasing
         assert table["title"].tolist() == [f"Film {item - 100}" for item in table["item"]]
+
+    def test_items_that_are_close_by_another_model_too(self, model):
+        """The other model knows other items, in another order, and not all of them."""
+        other = NMF(3, solver="als", max_iter=5, random_state=2).fit(FRAME[FRAME["item"] != 110].assign(title="x"))
+        plain = model.similar_items(107, n=100).set_index("item")["similarity"]
+        table = model.similar_items(107, n=100, beside=other)
+        unit = other.H_ / np.linalg.norm(other.H_, axis=1, keepdims=True)
+        close = unit @ unit[np.searchsorted(other.item_ids_, 107)]
+        expected = {
+            i: plain[i] * close[np.searchsorted(other.item_ids_, i)] ** 2 if i != 110 else 0 for i in plain.index
+        }
+        np.testing.assert_allclose(table["similarity"], [expected[i] for i in table["item"]], rtol=1e-4, atol=1e-9)
+        assert sorted(table["item"]) == sorted(plain.index)
+
+    def test_users_that_are_close_by_another_model_too(self, model):
+        other = NMF(3, solver="als", max_iter=5, random_state=2).fit(FRAME)
+        plain = model.similar_users("u03", n=100).set_index("user")["similarity"]
+        table = model.similar_users("u03", n=100, beside=other)
+        unit = other.W_ / np.linalg.norm(other.W_, axis=1, keepdims=True)
+        close = unit @ unit[np.searchsorted(other.user_ids_, "u03")]
+        expected = plain[table["user"]] * close[np.searchsorted(other.user_ids_, table["user"])] ** 2
+        np.testing.assert_allclose(table["similarity"], expected, rtol=1e-4, atol=1e-9)
+
+    @pytest.mark.compiled
+    @pytest.mark.parametrize(
+        ("title", "friends"),
+        [
+            ("Star Wars (1977)", ["Empire Strikes Back, The (1980)", "Return of the Jedi (1983)"]),
+            ("Godfather, The (1972)", ["Godfather: Part II, The (1974)"]),
+            ("Scream (1996)", ["Scream 2 (1997)", "I Know What You Did Last Summer (1997)"]),
+            ("Lion King, The (1994)", ["Aladdin (1992)", "Beauty and the Beast (1991)"]),
+            ("Alien (1979)", ["Aliens (1986)", "Blade Runner (1982)"]),
+        ],
+    )
+    def test_neighbours_are_such_as_a_friend_would_name(self, ml_100k, both, title, friends):
+        titles = ml_100k.items.set_index("item")["title"]
+        ratings, ranking = both
+        near = ranking.similar_items(titles.index[titles == title][0], n=3, beside=ratings)
+        assert set(friends) <= set(near["title"])
 
     def test_users_and_the_folded_in(self, model):
         table = model.similar_users("u03", n=4)

@@ -54,6 +54,17 @@ def test_cosines_ignore_length_and_survive_rows_of_zeros():
     np.testing.assert_allclose(similarities, [0.5, np.sqrt(0.5) / 2, 0.0])  # half of the cosines is believed
 
 
+def test_what_is_close_in_another_model_too_comes_first():
+    others, many = np.array([[1.0, 0.1], [1.0, 0.2], [1.0, 0.3]]), np.full(3, 10**9)
+    alone, _ = most_similar(np.array([1.0, 0.0]), others, 3, many, allowed=np.ones(3, bool))
+    both, similarities = most_similar(
+        np.array([1.0, 0.0]), others, 3, many, allowed=np.ones(3, bool), beside=np.array([0.5, 0.9, 0.0])
+    )
+    assert (alone.tolist(), both.tolist()) == ([0, 1, 2], [1, 0, 2])
+    expected = [0.81 / np.sqrt(1.04), 0.25 / np.sqrt(1.01), 0.0]
+    np.testing.assert_allclose(similarities, expected, rtol=1e-6, atol=1e-12)
+
+
 def test_a_row_of_few_ratings_is_less_similar_than_one_of_many():
     others = np.array([[1.0, 0.0], [1.0, 0.1], [1.0, 0.2]])
     codes, similarities = most_similar(np.array([1.0, 0.0]), others, 3, np.array([2, 500, 0]), allowed=np.ones(3, bool))

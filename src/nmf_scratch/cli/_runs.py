@@ -44,6 +44,11 @@ class Trained(NamedTuple):
         return {"model": str(self.path), "ratings_model": str(self.ratings_path) if self.ratings_path else None}
 
     @property
+    def beside(self) -> NMF | None:
+        """Return the model of ratings if it is another than that of lists."""
+        return None if self.ratings is self.lists else self.ratings
+
+    @property
     def named(self) -> str:
         """Say which files answer."""
         if self.ratings_path in (None, self.path):

@@ -20,19 +20,20 @@ def similar(
     output: RunsOption = RUNS,
     as_json: JsonOption = False,
 ) -> None:
-    """List the items most like an item, or the users most like a user (cosine of factors, biases left out)."""
+    """List the items most like an item, or the users most like a user (cosines of factors, in both models of a run)."""
     if (item is None) == (user is None):
         raise InputError("pass --item or --user, one of the two")
-    trained, path, *_ = load_trained(model, output)
+    trained = load_trained(model, output)
+    lists, beside = trained.lists, trained.beside
     if item is not None:
-        code = known_item(item, trained)
-        table, title = trained.similar_items(code, n), f"Like item {code}"
+        code = known_item(item, lists)
+        table, title = lists.similar_items(code, n, beside=beside), f"Like item {code}"
     else:
-        table, title = trained.similar_users(known_user(str(user), trained), n), f"Like user {user}"
+        table, title = lists.similar_users(known_user(str(user), lists), n, beside=beside), f"Like user {user}"
     if as_json:
-        print_json({"model": str(path), "item": item, "user": user, "similar": table.to_dict("records")})
+        print_json({**trained.files, "item": item, "user": user, "similar": table.to_dict("records")})
         return
-    note(f"model: {path}")
+    note(trained.named)
     stdout.print(list_table(table, title, "similarity"))
 
 

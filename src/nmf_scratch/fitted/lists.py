@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from nmf_scratch._check import InputError, check_number
 from nmf_scratch.data.inputs import UNKNOWN
 from nmf_scratch.data.ratings import Ratings
-from nmf_scratch.fitted.similarity import POOL, POOL_AT_LEAST, diversified, most_similar
+from nmf_scratch.fitted.similarity import POOL, POOL_AT_LEAST, cosines, diversified, most_similar
 from nmf_scratch.fitted.state import Fitted, ResolvedUsers, as_column
 from nmf_scratch.fitted.top_n import NONE, top_n
 
@@ -54,7 +54,7 @@ def recommend(
     return table
 
 
-def similar_items(fitted: Fitted, item: Any, n: int = 10) -> pd.DataFrame:
+def similar_items(fitted: Fitted, item: Any, n: int = 10, beside: Fitted | None = None) -> pd.DataFrame:
     """List the items that are most like one; see `NMF.similar_items`."""
     check_number("n", n, minimum=1, integer=True)
     code = fitted.item_codes([item])[0]
@@ -63,11 +63,12 @@ def similar_items(fitted: Fitted, item: Any, n: int = 10) -> pd.DataFrame:
     counts = fitted.ratings.item_counts
     allowed = counts > 0
     allowed[code] = False
-    codes, similarities = most_similar(fitted.H[code], fitted.H, n, counts, allowed=allowed)
+    close = None if beside is None else _beside(beside.H, beside.item_codes([item]), beside.item_codes(fitted.item_ids))
+    codes, similarities = most_similar(fitted.H[code], fitted.H, n, counts, allowed=allowed, beside=close)
     return _table(fitted, codes, "similarity", similarities)
 
 
-def similar_users(fitted: Fitted, user: Any, n: int = 10) -> pd.DataFrame:
+def similar_users(fitted: Fitted, user: Any, n: int = 10, beside: Fitted | None = None) -> pd.DataFrame:
     """List the users most like somebody; see `NMF.similar_users`."""
     check_number("n", n, minimum=1, integer=True)
     users = fitted.resolve([user])
@@ -77,12 +78,20 @@ def similar_users(fitted: Fitted, user: Any, n: int = 10) -> pd.DataFrame:
     allowed = counts > 0
     if not users.folded:
         allowed[users.codes[0]] = False
-    found, similarities = most_similar(
-        users.rows(fitted.factors.W)[0, : fitted.factors.n_components], fitted.W, n, counts, allowed=allowed
-    )
+    row = users.rows(fitted.factors.W)[0, : fitted.factors.n_components]
+    close = None
+    if beside is not None and not users.folded:
+        close = _beside(beside.W, beside.user_codes([user]), beside.user_codes(fitted.user_ids))
+    found, similarities = most_similar(row, fitted.W, n, counts, allowed=allowed, beside=close)
     return pd.DataFrame(
         {"user": fitted.user_ids[found], "similarity": similarities.astype(np.float64), "n_ratings": counts[found]}
     )
+
+
+def _beside(factors: NDArray[Any], one: NDArray[Any], others: NDArray[Any]) -> NDArray[Any]:
+    """Return cosines by another model between one row and others, shape (n,), given its codes; 0 for unknown ones."""
+    rows = np.append(factors, np.zeros_like(factors[:1]), axis=0)  # UNKNOWN is the row appended
+    return cosines(rows[one[0]], rows[others])
 
 
 def _allowed(fitted: Fitted, candidates: Any, blocked: Any) -> NDArray[np.bool_]:

@@ -14,6 +14,11 @@ raters are (Koren, *Factor in the neighbors*, ACM TKDD 4(1), 2010, equation 2):
 
     similarity(i, j) = n_j / (n_j + SUPPORT) · cos(i, j)
 
+*Two models.* Factors of lists say what the same people choose, and put whatever everybody has seen side by side: Fargo
+beside Star Wars. Factors of stars say what the same people like, whoever saw it. What is close in both is what a friend
+would name: with a model beside, the similarity is multiplied by the square of its cosine (the square, because cosines
+between well-liked items crowd near 1).
+
 *Diversity*: a list of the best scores can be ten times the same thing. Maximal marginal relevance (Carbonell &
 Goldstein, *The use of MMR*, SIGIR 1998) picks one item after the other, each time the one with the highest
 
@@ -45,8 +50,20 @@ def directions(rows: NDArray[Any]) -> NDArray[Any]:
     return scaled
 
 
+def cosines(row: NDArray[Any], others: NDArray[Any]) -> NDArray[Any]:
+    """Return the cosines between one row, shape (k,), and others, shape (n_rows, k); 0 for rows of zeros."""
+    close: NDArray[Any] = directions(others) @ directions(row[None, :])[0]
+    return close
+
+
 def most_similar(
-    row: NDArray[Any], others: NDArray[Any], n: int, counts: NDArray[Any], *, allowed: NDArray[np.bool_]
+    row: NDArray[Any],
+    others: NDArray[Any],
+    n: int,
+    counts: NDArray[Any],
+    *,
+    allowed: NDArray[np.bool_],
+    beside: NDArray[Any] | None = None,
 ) -> tuple[NDArray[np.int64], NDArray[Any]]:
     """Return the n rows most similar to one, best first, ties by code.
 
@@ -62,14 +79,17 @@ def most_similar(
         Ratings of each.
     allowed : ndarray of bool, shape (n_rows,)
         Which of them count.
+    beside : ndarray, shape (n_rows,), optional
+        Cosines of each by another model.
 
     Returns
     -------
     codes : ndarray of int64, shape (≤ n,)
     similarities : ndarray, same shape
     """
-    believed = (counts / (counts + SUPPORT)).astype(others.dtype)
-    codes, similarities = top_n(directions(row[None, :]), directions(others) * believed[:, None], n, allowed=allowed)
+    believed = counts / (counts + SUPPORT) * (1 if beside is None else beside**2)
+    scaled = directions(others) * believed.astype(others.dtype)[:, None]
+    codes, similarities = top_n(directions(row[None, :]), scaled, n, allowed=allowed)
     listed = codes[0] != NONE
     return codes[0][listed], np.minimum(similarities[0][listed], 1)
 
