@@ -1,6 +1,9 @@
 import json
 
 import pandas as pd
+import pytest
+
+from nmf_scratch import NMF, KFold, evaluate_ranking, load_dataset
 
 
 def test_writes_a_table_and_a_figure_and_prints_a_line_per_solver(cli, shop, tmp_path):
@@ -47,3 +50,22 @@ def test_the_growth_of_the_penalty_and_the_lasso_change_the_problem(cli, shop, t
     refused = cli(*quick, "--weighting", "half", "-o", tmp_path / "refused")
     assert (refused.code, (tmp_path / "refused").exists()) == (2, False)
     assert refused.err.startswith("error: weighting='half' is unknown")
+
+
+def test_lists_of_the_solvers_that_can_beside_the_baselines(cli, shop, tmp_path):
+    quick = ("-d", shop, "-k", 2, "--folds", 2, "-o", tmp_path / "out", "--ranking")
+    means = json.loads(cli("compare", *quick, "--json").out)["mean"]
+    assert list(means) == ["popularity", "item-kNN", "EASE", "NMF, cd", "NMF, als"]
+    one = NMF(2, task="ranking", solver="cd", random_state=0)
+    expected = evaluate_ranking(one, load_dataset(shop), cv=KFold(2, shuffle=True, random_state=0)).mean()
+    assert means["NMF, cd"]["ndcg"] == pytest.approx(expected["ndcg"])
+    assert means["NMF, cd"]["rare"] == pytest.approx(expected["rare"])
+    assert not (tmp_path / "out").exists()
+    assert "places of rare items" in cli("compare", "als", *quick).out
+
+
+def test_a_solver_that_cannot_make_lists_is_refused(cli, shop):
+    done = cli("compare", "sgd", "-d", shop, "-k", 2, "--folds", 2, "--ranking")
+    assert (done.code, done.out) == (2, "")
+    assert "solver 'sgd' cannot let unrated cells count" in done.err
+    assert "these can: cd, als" in done.err

@@ -1,6 +1,7 @@
 """The commands that ask a trained model, as somebody with a file of their own would use them."""
 
 import json
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -271,6 +272,17 @@ class TestUserAndItems:
         assert "rated highest" in out.splitlines()[0]
         assert "genres of what they liked:" in " ".join(out.split())
         assert "Recommended" in out
+
+    def test_who_a_user_is_where_the_run_knows(self, cli, demo_runs, tmp_path):
+        run = tmp_path / "run"
+        shutil.copytree(demo_runs / "latest", run)
+        text = "user,age,job,zip\n7,24,writer,00501\n8,30,,\n"
+        (run / "users.csv").write_text(text, encoding="utf-8")
+        words = ("user", 7, "--model", run / "ranking.safetensors")
+        assert json.loads(cli(*words, "--json").out)["about"] == {"age": "24", "job": "writer", "zip": "00501"}
+        assert "age: 24, job: writer, zip: 00501" in cli(*words).out
+        assert json.loads(cli("user", 8, *words[2:], "--json").out)["about"] == {"age": "30"}
+        assert json.loads(cli("user", 9, *words[2:], "--json").out)["about"] == {}
 
     @pytest.mark.parametrize("words", ["user nobody", "explain nobody 000000003X", "similar --user nobody"])
     def test_a_user_who_does_not_exist(self, cli, books, words):

@@ -4,6 +4,7 @@ import shutil
 import pytest
 
 from nmf_scratch import NMF, report
+from nmf_scratch.report.examples import chosen
 
 
 @pytest.fixture
@@ -41,6 +42,21 @@ class TestReport:
         fold = metrics["by_fold"]["NMF, adagrad, k = 3"]["rmse"][0]
         assert f"others: RMSE {fold:.4f}" in text  # the fit that is shown is the first fold of the run
         assert "demo holds 39,655 ratings" in text
+
+    def test_examples_are_the_lists_of_the_run(self, cli, run, sketched):
+        done = cli("report", "--model", run / "model.safetensors")
+        assert done.code == 0
+        text = (run / "report.html").read_text(encoding="utf-8")
+        lists = NMF.load(run / "ranking.safetensors")
+        user = chosen(lists)[0]
+        assert lists.recommend(user, n=1)["title"].iloc[0] in text
+        assert "A score says how likely a choice is" in text
+
+    def test_a_model_for_lists_alone_is_refused(self, cli, run):
+        done = cli("report", "--model", run / "ranking.safetensors")
+        assert (done.code, done.out) == (2, "")
+        assert "a report is about a model that predicts ratings" in done.err
+        assert not (run / "report.html").exists()
 
     def test_data_that_changed_is_not_described(self, cli, run, sketched):
         content = json.loads((run / "run.json").read_text())

@@ -42,7 +42,7 @@ class TestRunFolder:
 
     def test_it_holds_exactly_what_the_module_documents(self, run):
         documented = re.findall(r"^    ([\w.-]+)  ", command.__doc__, re.M)
-        assert len(documented) == 7
+        assert len(documented) == 8
         assert sorted(path.name for path in run.iterdir()) == sorted(documented)
 
     def test_its_name_says_what_was_trained_on_what_and_when(self, run):

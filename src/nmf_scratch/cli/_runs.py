@@ -27,6 +27,9 @@ LATEST = "latest"
 MODEL, RANKING = "model.safetensors", "ranking.safetensors"
 """Files of a run: the model that predicts ratings, and the one that sorts; with --implicit, only the latter."""
 
+USERS = "users.csv"
+"""What a run knows of its users (age, occupation, …), where the data says anything."""
+
 ModelOption = Annotated[Path | None, typer.Option(help="Model file.", show_default="the latest run's")]
 
 

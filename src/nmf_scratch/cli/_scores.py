@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
@@ -119,7 +119,7 @@ def _score_cell(row: dict[str, float], metric: str, best: float) -> str:
 
 
 def rank_all(
-    models: Iterable[NMF],
+    models: Mapping[str, NMF],
     data: Dataset,
     splitter: Any,
     length: int = 10,
@@ -133,8 +133,7 @@ def rank_all(
     settings: dict[str, Any] = {"k": length, "threshold": threshold}
     chosen = RANKING_BASELINES if baselines is None else baselines
     scores = {name: evaluate_ranking(RANKING_BASELINES[name](), data, cv=splitter, **settings) for name in chosen}
-    for model in models:
-        name = model_name(model)
+    for name, model in models.items():
         scores[name] = with_bar(evaluate_ranking, model, data, splitter, name, **settings)
     return scores
 

@@ -1,4 +1,8 @@
-"""`nmf-scratch compare`: every solver on one problem, from one start, on the same folds."""
+"""`nmf-scratch compare`: every solver on one problem, from one start, on the same folds.
+
+With --ranking, the problem is that of lists: the solvers that can let unrated cells count, beside popularity, item-kNN
+and EASE, by what a list is judged by.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +30,6 @@ from nmf_scratch.cli._common import (
     SeparatorOption,
     WeightingOption,
     as_weighting,
-    check_folds,
     describe_line,
     make_splitter,
     new_table,
@@ -46,6 +49,7 @@ if TYPE_CHECKING:
 
     from nmf_scratch.data.dataset import Dataset
     from nmf_scratch.history import EpochRecord
+    from nmf_scratch.model import NMF
 
 _COLUMNS = {
     "objective": ("objective", "{:.0f}"),
@@ -72,6 +76,9 @@ def compare(
     l1_ratio: L1RatioOption = 0.0,
     max_iter: Annotated[int, typer.Option(help="Epochs of every solver.")] = 60,
     seeds: Annotated[int, typer.Option(help="Starts for each fold.")] = 1,
+    ranking: Annotated[
+        bool, typer.Option("--ranking", help="Compare the lists of als and cd, beside popularity, item-kNN and EASE.")
+    ] = False,
     columns: ColumnsOption = None,
     separator: SeparatorOption = None,
     encoding: EncodingOption = "utf-8",
@@ -89,31 +96,31 @@ def compare(
     from nmf_scratch.plots.comparison import comparison_figures
     from nmf_scratch.solvers import SOLVERS
 
-    names = list(solvers or SOLVERS)
-    for name in names:
-        check_choice("solver", name, SOLVERS)
-    for option, number in (("--n-components", n_components), ("--max-iter", max_iter), ("--seeds", seeds)):
-        check_number(option, number, minimum=1, integer=True)
-    check_number("--seed", seed, minimum=0, integer=True)
-    check_folds(folds)
+    names = list(solvers or [name for name, solver in SOLVERS.items() if solver.unobserved or not ranking])
+    _check(names, {"--n-components": n_components, "--max-iter": max_iter, "--seeds": seeds}, seed)
     objective = replace(
         PROBLEM, alpha=(alpha, alpha), alpha_bias=(alpha_bias, alpha_bias),
         weighting=as_weighting(weighting), l1_ratio=l1_ratio,
     )  # fmt: skip
-    make_folder(output)
+    models = _listing(names, n_components, seed) if ranking else {}
+    if not models:
+        make_folder(output)
     data = read_dataset(
         dataset, data_dir=data_dir, columns=columns, separator=separator, encoding=encoding, items=items
     )
     note(describe_line(data))
     splitter = make_splitter(folds, data, seed)
+    title = f"{data.name}, folds: {folds}, k = {n_components}"
+    if models:
+        _compare_lists(models, data, splitter, title, as_json)
+        return
     table = _run(
-        data, splitter, solvers=names, n_components=n_components, max_iter=max_iter,
+        data, splitter, solvers=names, n_components=n_components, max_iter=max_iter, objective=objective,
         random_state=range(seed, seed + seeds),
-        objective=objective,
     )  # fmt: skip
     bar = float(cross_validate(BiasModel(), data, cv=splitter)["rmse"].mean())
     _keep(output, table, {"dataset": data.name, "sha256": data_hash(data), "folds": folds, "bias_model_rmse": bar})
-    title = f"{data.name}, folds: {folds}, k = {n_components}, {max_iter} epochs from one start"
+    title += f", {max_iter} epochs from one start"
     shown = write_figures(comparison_figures(table, title=title, bar=bar), output)
     means = last_epochs(table)
     if as_json:
@@ -123,6 +130,38 @@ def compare(
         stdout.print(_pretty(means, title))
         stdout.print(table_of(shown, output))
         note(f"every epoch is in {output / 'compare.csv'}")
+
+
+def _check(solvers: list[str], at_least_one: dict[str, int], seed: int) -> None:
+    """Refuse solvers and numbers that cannot be, before any data is read."""
+    from nmf_scratch.solvers import SOLVERS
+
+    for name in solvers:
+        check_choice("solver", name, SOLVERS)
+    for option, number in at_least_one.items():
+        check_number(option, number, minimum=1, integer=True)
+    check_number("--seed", seed, minimum=0, integer=True)
+
+
+def _listing(solvers: list[str], n_components: int, seed: int) -> dict[str, NMF]:
+    """Build a model for lists with each solver."""
+    from nmf_scratch.model import NMF
+
+    models = {f"NMF, {name}": NMF(n_components, task="ranking", solver=name, random_state=seed) for name in solvers}
+    for model in models.values():
+        model.epochs()  # refuses solvers that cannot let unrated cells count
+    return models
+
+
+def _compare_lists(models: dict[str, NMF], data: Dataset, splitter: Any, title: str, as_json: bool) -> None:
+    """Judge the lists of each solver and of the baselines, and print the table."""
+    from nmf_scratch.cli._scores import rank_all, ranking_summary, ranking_table
+
+    scores = rank_all(models, data, splitter)
+    if as_json:
+        print_json({"dataset": data.name, "mean": ranking_summary(scores)})
+    else:
+        stdout.print(ranking_table(scores, title))
 
 
 def _run(data: Dataset, splitter: Any, **settings: Any) -> pd.DataFrame:

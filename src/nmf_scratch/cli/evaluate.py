@@ -40,6 +40,7 @@ from nmf_scratch.cli._common import (
 )
 from nmf_scratch.cli._scores import (
     liked_from,
+    model_name,
     plain,
     rank_all,
     ranker,
@@ -103,7 +104,7 @@ def evaluate(
     about: dict[str, Any] = {"dataset": data.name, "folds": folds, "seed": seed}
     means: dict[str, Any]
     if ranking:
-        models = [model] if implicit else [ranker(model), model]
+        models = {model_name(one): one for one in ([model] if implicit else [ranker(model), model])}
         scores = rank_all(models, data, splitter, length, liked_from(threshold, implicit))
         means, table = ranking_summary(scores), ranking_table(scores, f"{title}, lists of {length}")
         about |= {"k": length, "threshold": threshold}

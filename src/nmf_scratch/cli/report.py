@@ -20,7 +20,7 @@ from nmf_scratch.cli._common import (
     read_dataset,
     run_alone,
 )
-from nmf_scratch.cli._runs import RUNS, ModelOption, load_model
+from nmf_scratch.cli._runs import MODEL, RANKING, RUNS, ModelOption, load_model
 from nmf_scratch.cli.train import data_hash
 
 if TYPE_CHECKING:
@@ -63,11 +63,13 @@ def report(
     from nmf_scratch.report.material import RUN, read_json
 
     nmf, path = load_model(model, RUNS)
+    if not nmf.predicts_ratings_:
+        raise InputError(f"a report is about a model that predicts ratings; {path} only puts lists in order")
     page = output or path.parent / "report.html"
     _check_target(page)
     run = read_json(path.parent / RUN)
     data = _find_data(nmf, run, dataset, data_dir)
-    material = _gather(nmf, path.parent, run, data, comparison)
+    material = replace(_gather(nmf, path.parent, run, data, comparison), lists=_lists_beside(path))
     given = {"--model": path, "--dataset": dataset, "--data-dir": data_dir, "--output": output}
     words = [word for name, value in given.items() if value is not None for word in (name, str(value))]
     text = _draw(replace(material, command=f"nmf-scratch report {shlex.join(words)}"))
@@ -78,6 +80,14 @@ def report(
         print_json({"report": str(page), "model": str(path), "bytes": size})
     else:
         note(f"saved to {page} ({size / 1e6:.1f} MB): open it in a browser")
+
+
+def _lists_beside(path: Path) -> NMF | None:
+    """Return the model for lists of the same run."""
+    from nmf_scratch.model import NMF
+
+    beside = path.with_name(RANKING)
+    return NMF.load(beside) if path.name == MODEL and beside.is_file() else None
 
 
 def _check_target(page: Path) -> None:

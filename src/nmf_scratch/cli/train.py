@@ -8,6 +8,7 @@ A run folder holds
     history.csv             one line per epoch of the refit
     history-validation.csv  the same for a fit that held as much out as a fold does
     convergence.png         both, drawn
+    users.csv               what the data knows of the users, if anything
     run.json                what reproduces it: options, seed, versions, hash of the data
 
 With --implicit there is no scale to predict: the run has no model.safetensors and nothing held out, and its scores are
@@ -74,7 +75,7 @@ from nmf_scratch.cli._resume import (
     what_is_kept,
     with_scores,
 )
-from nmf_scratch.cli._runs import MODEL, RANKING, RUNS, new_run
+from nmf_scratch.cli._runs import MODEL, RANKING, RUNS, USERS, new_run
 from nmf_scratch.cli._scores import (
     BIAS_MODEL,
     POPULARITY,
@@ -162,7 +163,9 @@ def _judge(model: NMF, data: Dataset, splitter: Any) -> dict[str, pd.DataFrame]:
     """Cross-validate the model and what it is held against: by errors, or by lists where there is no scale."""
     if model.task == "rating":
         return score_all(model, data, splitter)
-    return rank_all([model], data, splitter, threshold=liked_from(None, implicit=True), baselines=[POPULARITY])
+    return rank_all(
+        {model_name(model): model}, data, splitter, threshold=liked_from(None, implicit=True), baselines=[POPULARITY]
+    )
 
 
 def _means(model: NMF, scores: dict[str, pd.DataFrame]) -> dict[str, Any]:
@@ -205,6 +208,8 @@ def write_run(
     else:
         fitted.save(folder / RANKING)
     save_figure(plot_convergence(fitted.history_, **drawn), folder / "convergence.png")
+    if data.users is not None:
+        data.users.to_csv(folder / USERS, index=False)
     by_fold = {name: plain(table.to_dict("list")) for name, table in scores.items()}
     _write_json(folder / "metrics.json", {"mean": means, "by_fold": by_fold})
     _write_json(folder / "run.json", provenance(fitted, data, options))

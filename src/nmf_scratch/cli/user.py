@@ -1,14 +1,15 @@
-"""`nmf-scratch user USER`: what somebody rated highest, which genres these have, and the list for them beside it."""
+"""`nmf-scratch user USER`: who somebody is, what they rated highest, and the list for them beside it."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from nmf_scratch.cli._common import JsonOption, RunsOption, note, print_json, run_alone, stdout
 from nmf_scratch.cli._ids import known_user, list_table, with_stars
-from nmf_scratch.cli._runs import RUNS, ModelOption, load_trained
+from nmf_scratch.cli._runs import RUNS, USERS, ModelOption, load_trained
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,19 +27,21 @@ def user(
     output: RunsOption = RUNS,
     as_json: JsonOption = False,
 ) -> None:
-    """Show what a user rated highest, the genres of all they liked, and what is recommended to them."""
+    """Show who a user is, what they rated highest, the genres of all they liked, and what is recommended to them."""
     trained = load_trained(model, output)
     who = known_user(user, trained.lists)
     rated = _rated(trained.lists.fitted_, who)
     liked = rated[rated["rating"] >= rated["rating"].mean()]
     listed = with_stars(trained.lists.recommend(who, n), who, trained)
     genres, mean = _genres(liked), float(rated["rating"].mean())
+    about = _about(trained.path.with_name(USERS), user)
     if as_json:
         loved, theirs = (table.to_dict("records") for table in (rated.head(n), listed))
         print_json(
             {
                 **trained.files,
                 "user": user,
+                "about": about,
                 "n_ratings": len(rated),
                 "mean_rating": mean,
                 "genres": genres,
@@ -53,9 +56,22 @@ def user(
         caption += "; genres of what they liked: " + ", ".join(
             f"{name} {genres[name]}" for name in list(genres)[:GENRES]
         )
+    if about:
+        caption += "\n" + ", ".join(f"{name}: {text}" for name, text in about.items())
     stdout.print(list_table(rated.head(n), f"User {user} rated highest", "rating", caption=caption))
     stdout.print()
     stdout.print(list_table(listed, "Recommended", "stars"))
+
+
+def _about(path: Path, user: str) -> dict[str, str]:
+    """Return what the run knows of a user, as text; nothing where it has no table of users."""
+    import pandas as pd
+
+    if not path.is_file():
+        return {}
+    table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    row = table[table["user"] == user].drop(columns="user").head(1)
+    return {str(name): str(text) for name, text in zip(row.columns, row.to_numpy().ravel(), strict=False) if text}
 
 
 def _rated(fitted: Fitted, who: object) -> pd.DataFrame:

@@ -20,7 +20,7 @@ PARTS = (Column("part"), Column("adds", "{:.2f}"), Column("about"), Column("rati
 
 def section(material: Material) -> Section:
     """Recommend to users with many, some and few ratings, and explain."""
-    model = material.model
+    model = material.lists or material.model
     users = chosen(model)
     best = model.recommend(users[0], n=1)
     said = ""
@@ -29,11 +29,17 @@ def section(material: Material) -> Section:
         said = f"To user {users[0]}, who gave the most ratings, the model recommends {name} first (score {score:.2f})."
     what = (
         f"Examples are the users with the most ratings, with a middling number and with the fewest: {listed(users)}. "
-        "A score is the predicted rating, not clipped to the scale; it is a sum of parts, and behind the part of a "
-        "factor stand the user's own ratings."
+        f"{_score(model)}; it is a sum of parts, and behind the part of a factor stand the user's own ratings."
     )
     content = joined(paragraphs(what, without_reasons(model)), *(example(model, user) for user in users))
     return Section("examples", "Recommendations and their reasons", said, content)
+
+
+def _score(model: NMF) -> str:
+    """Say what a score is."""
+    if model.predicts_ratings_:
+        return "A score is the predicted rating, not clipped to the scale"
+    return "A score says how likely a choice is, by the model that puts lists in order"
 
 
 def chosen(model: NMF) -> list[Any]:

@@ -64,6 +64,8 @@ class Material:
         Solvers on the same data.
     command : str
         That makes this report.
+    lists : NMF, optional
+        The model that puts lists in order, where the run has another one for that.
     """
 
     model: NMF
@@ -74,6 +76,7 @@ class Material:
     held_out: HeldOut | None = None
     comparison: Comparison | None = None
     command: str = ""
+    lists: NMF | None = None
 
     @property
     def name(self) -> str:
