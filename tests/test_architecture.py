@@ -24,7 +24,7 @@ TESTS = ROOT / "tests"
 LAYERS = re.findall(
     r"\S+",
     """
-    _version  _check  _html  _random  _kernel_cache  _jit  _estimator  _archive  history  _progress
+    _version  _check  _html  _random  _kernel_cache  _jit  _estimator  _archive  history  _console  _progress
     data.encoder  data.sorting  data.ratings  data.dataset  data.demo  data.synthetic  data.activity  data.genres
     data.demographics  data.likeness  data.statistics  data.inputs  data
     readers.files  readers.sniffing  readers.binary  readers.table  readers.text  readers.cache
@@ -59,7 +59,7 @@ MAY_IMPORT = {
     "safetensors": "_archive",
     "pyarrow": "readers.binary fitted.export",
     "typer": "cli.* cli",
-    "rich": "_progress cli.* cli",
+    "rich": "_console _progress cli.* cli",
     "IPython": "_progress",
     "networkx": "plots.*",
     "squarify": "plots.*",

@@ -21,7 +21,7 @@ def terminal(monkeypatch):
     """Stand in for the terminal on stderr; its text is what has been drawn so far."""
     screen = io.StringIO()
     console = Console(file=screen, force_terminal=True, width=100, color_system=None)
-    monkeypatch.setattr(_progress, "Console", lambda stderr: console)
+    monkeypatch.setattr(_progress, "PlainConsole", lambda stderr: console)
     screen.isatty = lambda: True
     monkeypatch.setattr(_progress, "sys", SimpleNamespace(stderr=screen))  # pytest keeps the real one for itself
     return screen

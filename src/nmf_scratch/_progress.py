@@ -9,7 +9,6 @@ from time import monotonic
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from rich.console import Console
 from rich.progress import (
     BarColumn,
     DownloadColumn,
@@ -19,6 +18,8 @@ from rich.progress import (
     TimeRemainingColumn,
     TransferSpeedColumn,
 )
+
+from nmf_scratch._console import PlainConsole, visible
 
 if TYPE_CHECKING:
     from nmf_scratch.history import EpochRecord
@@ -41,10 +42,10 @@ class EpochProgress:
     """
 
     def __init__(self, total: int, description: str) -> None:
-        console = Console(stderr=True)
+        console = PlainConsole(stderr=True)
         kind = _InNotebook if console.is_jupyter else Progress
         self._progress = kind(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TextColumn("{task.fields[error]}"),
@@ -53,7 +54,7 @@ class EpochProgress:
             disable=not (console.is_terminal or console.is_jupyter),
             transient=True,
         )
-        self._task = self._progress.add_task(description, total=total, error=COMPILING)
+        self._task = self._progress.add_task(visible(description), total=total, error=COMPILING)
 
     def __enter__(self) -> Self:
         if not self._progress.disable:  # some versions of rich end even a hidden bar with an empty line
@@ -156,9 +157,10 @@ class ByteProgress:
         self._done, self.total, now = done, total, monotonic()
         self._started = self._started or now
         if self._bar is None and now - self._started > PATIENCE and sys.stderr.isatty():
-            columns = (TextColumn(self._description), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-            self._bar = Progress(*columns, console=Console(stderr=True), transient=True)
-            self._bar.add_task("")
+            name = TextColumn("{task.description}", markup=False)
+            columns = (name, BarColumn(), DownloadColumn(), TransferSpeedColumn())
+            self._bar = Progress(*columns, console=PlainConsole(stderr=True), transient=True)
+            self._bar.add_task(visible(self._description))
             self._bar.start()
         if self._bar is not None:
             self._bar.update(self._bar.task_ids[0], completed=done, total=total)

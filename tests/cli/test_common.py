@@ -8,6 +8,7 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+from rich.text import Text
 
 from nmf_scratch import NMF, InputError, __version__, load_dataset
 from nmf_scratch.cli import _common, _scores
@@ -204,8 +205,10 @@ class TestScores:
         table = _scores.score_table(SCORES, "title")
         cells = [list(column.cells) for column in table.columns]
         assert cells[0] == ["one", "two"]
-        assert cells[1] == ["[bold]2.0000 ± 0.5774[/bold]", "4.0000 ± 0.0000"]
-        assert cells[2] == ["0.5000 ± 0.0000", "[bold]0.2000 ± 0.0577[/bold]"]
+        assert cells[1] == [Text("2.0000 ± 0.5774", "bold"), Text("4.0000 ± 0.0000")]
+        assert [cell.style for cell in cells[1]] == ["bold", ""]
+        assert cells[2] == [Text("0.5000 ± 0.0000"), Text("0.2000 ± 0.0577", "bold")]
+        assert [cell.style for cell in cells[2]] == ["", "bold"]
         assert cells[3] == ["2.00", "2.00"]
 
     def test_it_fits_a_narrow_terminal(self):

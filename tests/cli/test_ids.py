@@ -151,7 +151,8 @@ def test_files_of_own_ratings_come_in_many_forms(tmp_path, text, columns, expect
 @pytest.mark.parametrize(
     ("text", "columns", "message"),
     [
-        ("", None, "must have an item and a rating on each line"),
+        ("", None, "is empty"),
+        ("\n", None, "must have an item and a rating on each line"),
         ("a 4\n", None, "must have an item and a rating on each line"),
         ("item,rating\n", None, "holds a header but no rating"),
         ("a,4\nb,good\n", None, "ratings in .* must be numbers, got 'good' in 'b good'"),

@@ -15,7 +15,6 @@ from nmf_scratch import NMF, load_dataset
 from nmf_scratch._progress import EpochProgress
 from nmf_scratch.cli import train as command
 from nmf_scratch.cli._runs import RUNS, new_run
-from nmf_scratch.plots import convergence
 from nmf_scratch.readers import catalogue, load
 
 QUICK = ("-k", 2, "--folds", 2, "--max-iter", 2)
@@ -251,7 +250,7 @@ class TestFailure:
         def fail(*args, **options):
             raise RuntimeError("a bug")
 
-        monkeypatch.setattr(convergence, "plot_convergence", fail)
+        monkeypatch.setattr(command, "provenance", fail)
         with pytest.raises(RuntimeError, match="a bug"):
             cli("train", "-d", shop, *QUICK, "-o", tmp_path)
         assert list(tmp_path.iterdir()) == []

@@ -18,7 +18,7 @@ from nmf_scratch.cli._common import run, stdout
 
 def _print_version(asked: bool) -> None:
     if asked:
-        stdout.print(__version__, highlight=False)
+        stdout.print(__version__)
         raise typer.Exit
 
 

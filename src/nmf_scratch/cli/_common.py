@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import sys
 from collections.abc import Callable, Mapping
 from functools import cache
@@ -11,17 +13,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
 from nmf_scratch._check import InputError
+from nmf_scratch._console import PlainConsole, PlainTable
 from nmf_scratch.cli._complete import complete_dataset, complete_solver
 
 if TYPE_CHECKING:
     from nmf_scratch.data.dataset import Dataset
     from nmf_scratch.model import NMF
 
-USER_MISTAKE, INTERRUPTED = 2, 130
+USER_MISTAKE, INTERRUPTED, NO_READER = 2, 130, 141
 """Exit codes."""
 
 RANK, WEIGHTING = 100, "0.5"
@@ -30,8 +32,8 @@ RANK, WEIGHTING = 100, "0.5"
 FIRST_CHOICE, SECOND_CHOICE = "ml-100k", "demo"
 PREDEFINED = "u1-u5"
 
-stdout = Console()
-stderr = Console(stderr=True)
+stdout = PlainConsole()
+stderr = PlainConsole(stderr=True)
 
 DatasetOption = Annotated[
     str | None,
@@ -98,8 +100,13 @@ RunsOption = Annotated[Path, typer.Option("--output", "-o", help="Folder that ho
 
 def run(app: typer.Typer) -> None:
     """Run a command; end in one line and an exit code where the user made a mistake or pressed Ctrl-C."""
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="replace")  # what a stream cannot encode is no reason to lose the rest
     try:
         code = app(standalone_mode=False)
+    except BrokenPipeError:
+        stop_writing()
+        code = NO_READER
     except (InputError, OSError) as error:
         _print_error(str(error))
         code = USER_MISTAKE
@@ -110,6 +117,12 @@ def run(app: typer.Typer) -> None:
     if code == INTERRUPTED:  # some versions of typer return it, others raise
         note("interrupted")
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def stop_writing() -> None:
+    """Send the rest of standard output nowhere: it cannot be written, and would be tried again at the end."""
+    with Path(os.devnull).open("wb") as nowhere:
+        os.dup2(nowhere.fileno(), sys.stdout.fileno())
 
 
 def _usage_error(error: Exception) -> int:
@@ -125,7 +138,7 @@ def _usage_error(error: Exception) -> int:
 
 def _print_error(message: str) -> None:
     line = " ".join(message.split("\n"))
-    stderr.print(f"error: {line}", style="red", markup=False, highlight=False, soft_wrap=True)
+    stderr.print(f"error: {line}", style="red", soft_wrap=True)
 
 
 def run_alone(command: Callable[..., None]) -> None:
@@ -137,7 +150,7 @@ def run_alone(command: Callable[..., None]) -> None:
 
 def note(text: str) -> None:
     """Say something about the run on stderr, so that stdout stays for results."""
-    stderr.print(text, markup=False, highlight=False, soft_wrap=True)
+    stderr.print(text, soft_wrap=True)
 
 
 @cache
@@ -151,8 +164,10 @@ def tell_when_compiling() -> None:
 
 
 def print_json(content: Any) -> None:
-    """Print plain JSON on stdout."""
-    sys.stdout.write(json.dumps(content, indent=2, ensure_ascii=False, default=str) + "\n")
+    """Print plain JSON on stdout, in ASCII where the stream is not UTF-8."""
+    is_utf8 = (sys.stdout.encoding or "utf-8").lower().replace("-", "") == "utf8"
+    text = json.dumps(content, indent=2, ensure_ascii=not is_utf8, default=str)
+    sys.stdout.write(_BEYOND_ASCII.sub(lambda found: f"\\u{ord(found[0]):04x}", text) + "\n")
 
 
 def read_dataset(
@@ -287,10 +302,14 @@ def as_weighting(text: str) -> str | float:
         return text
 
 
+_BEYOND_ASCII = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Characters that steer a terminal, or are none, and that JSON lets stand."""
+
+
 def new_table(title: str, **options: Any) -> Table:
     """Return an empty table in the look of all commands: narrow, without a frame."""
     look = {"box": box.SIMPLE_HEAD, "show_edge": False, "pad_edge": False, "collapse_padding": True}
-    return Table(title=title, title_justify="left", caption_justify="left", **{**look, **options})
+    return PlainTable(title, title_justify="left", caption_justify="left", **{**look, **options})
 
 
 def describe_line(dataset: Dataset) -> str:

@@ -33,7 +33,7 @@ def typed_id(text: str, known_ids: np.ndarray) -> Any:
     if known_ids.dtype.kind not in "iuf":
         return text
     try:
-        return known_ids.dtype.type(text)
+        return known_ids.dtype.type(text).item()
     except (ValueError, OverflowError):
         return text
 
@@ -90,22 +90,46 @@ def typed_items(text: str | None, model: NMF, option: str) -> list[Any] | None:
     """Read a list of ids or titles: separated by commas, or one a line in a file; unknown ones are named on stderr."""
     if text is None:
         return None
-    is_file = Path(text).is_file()
-    parts = Path(text).read_text(encoding="utf-8-sig").splitlines() if is_file else _parts(text, model)
-    items = [typed_item(part.strip(), model) for part in parts if part.strip()]
+    items = [typed_item(part.strip(), model) for part in _parts(text, model, option) if part.strip()]
     if unknown := [str(item) for item in items if not _is_known(item, model)]:
         more = ", …" if len(unknown) > SHOWN else ""
         note(f"note: not known to the model, and passed over: {', '.join(unknown[:SHOWN])}{more} ({option})")
     return items
 
 
-def _parts(text: str, model: NMF) -> list[str]:
-    """Separate at commas, unless the whole is one title with a comma in it."""
-    return [text] if _is_known(typed_item(text, model), model) else text.split(",")
+def _parts(text: str, model: NMF, option: str) -> list[str]:
+    """Return what a list names: one item (titles have commas), the lines of a file, or what commas separate."""
+    if _is_known(typed_item(text, model), model):
+        return [text]
+    if not _is_file(text):
+        return text.split(",")
+    note(f"note: items are read from the file {text} ({option})")
+    return lines_of(Path(text))
+
+
+def _is_file(text: str) -> bool:
+    """Tell whether there is a file of that name; a long list of ids is no name at all."""
+    try:
+        return Path(text).is_file()
+    except (OSError, ValueError):
+        return False
+
+
+def lines_of(file: Path) -> list[str]:
+    """Return the lines of a small file, decompressed where its suffix says so; UTF-16 is known by its mark."""
+    from nmf_scratch.readers.files import reading, reading_lines
+
+    with reading(file, "bytes") as handle:
+        mark = handle.read(2)
+    encoding = "utf-16" if mark in (b"\xff\xfe", b"\xfe\xff") else "utf-8"
+    with reading_lines(file, encoding) as lines:
+        return [line.rstrip("\r\n") for line in lines]
 
 
 def check_who(user: str | None, file: Path | None) -> None:
     """Refuse nobody, and two at once, before a model is loaded."""
+    if user is not None and not user.strip():
+        raise InputError("USER is empty: name a user, or pass --user-ratings FILE")
     if (user is None) == (file is None):
         raise InputError("name a USER, or pass --user-ratings FILE with somebody's own ratings: one of the two")
 
@@ -157,7 +181,7 @@ def own_ratings(file: Path, columns: str | None) -> list[tuple[str, float]]:
     """
     from nmf_scratch.readers.sniffing import SEPARATORS, is_number, split
 
-    lines = [line for line in file.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+    lines = [line for line in lines_of(file) if line.strip()]
     fitting = [s for s in SEPARATORS if lines and all(len(split(line, s)) >= 2 for line in lines)]
     if not fitting:
         raise InputError(f"{str(file)!r} must have an item and a rating on each line, with one separator throughout")

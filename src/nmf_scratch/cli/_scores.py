@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
+from rich.text import Text
 
 from nmf_scratch.cli._common import new_table
 
@@ -110,9 +111,9 @@ def score_table(scores: dict[str, pd.DataFrame], title: str) -> Table:
     return table
 
 
-def _score_cell(row: dict[str, float], metric: str, best: float) -> str:
+def _score_cell(row: dict[str, float], metric: str, best: float) -> Text:
     text = f"{row[metric]:.4f} ± {row[metric + '_standard_error']:.4f}"
-    return f"[bold]{text}[/bold]" if row[metric] == best else text
+    return Text(text, "bold" if row[metric] == best else "")
 
 
 # --- how good are the lists -----------------------------------------------------------------------------------------
@@ -185,8 +186,8 @@ def ranking_table(scores: dict[str, pd.DataFrame], title: str) -> Table:
     return table
 
 
-def _cell(mean: float | None, error: float | None, form: str, best: float | None) -> str:
+def _cell(mean: float | None, error: float | None, form: str, best: float | None) -> Text:
     if mean is None:
-        return "–"
+        return Text("–")
     text = form.format(mean) + ("" if error is None else f" ± {form.format(error)}")
-    return f"[bold]{text}[/bold]" if mean == best else text
+    return Text(text, "bold" if mean == best else "")

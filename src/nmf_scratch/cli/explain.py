@@ -42,7 +42,10 @@ def explain(
     check_who(user, user_ratings)
     trained = load_trained(model, output)
     code = known_item(wanted, trained.lists)
-    asked = known_user(user, trained.lists) if user else folded_from(user_ratings, columns, trained.lists)  # type: ignore[arg-type]
+    if user_ratings is None:
+        asked = known_user(str(user), trained.lists)
+    else:
+        asked = folded_from(user_ratings, columns, trained.lists)
     explained = trained.lists.explain(asked, code)
     stars = with_stars(pd.DataFrame({"item": [code]}), asked, trained)
     if as_json:

@@ -66,6 +66,7 @@ from nmf_scratch.cli._common import (
     read_dataset,
     run_alone,
     stdout,
+    stop_writing,
 )
 from nmf_scratch.cli._resume import (
     CheckpointOption,
@@ -147,16 +148,25 @@ def train(
     keeping = keep_refit(checkpoint, resume, {"folds": folds, "model": repr(model), "ratings": data_hash(data)})
     with new_run(output, f"{data.name}-{solver_name(model)}") as (partial, folder), what_is_kept(checkpoint):
         scores = kept_scores(keeping) or _judge(model, data, splitter)
-        if not as_json:
-            make_table = ranking_table if implicit else score_table
-            stdout.print(make_table(scores, f"{data.name}, folds: {folds}"))
         write_run(partial, model, data, scores, options, with_scores(keeping, scores))
     if checkpoint is not None:
         checkpoint.unlink(missing_ok=True)  # the run is complete, and holds all of it
-    if as_json:
-        print_json({"run": str(folder), "dataset": data.name, "mean": _means(model, scores)})
-    else:
+    _show(model, scores, folder, f"{data.name}, folds: {folds}", data.name if as_json else None)
+    if not as_json:
         note(f"saved to {folder} (see convergence.png)\nnext: {_next_command(data.ratings['user'].iloc[0], output)}")
+
+
+def _show(model: NMF, scores: dict[str, pd.DataFrame], folder: Path, title: str, json_of: str | None) -> None:
+    """Print the scores; a run that is saved does not fail because they cannot be shown."""
+    try:
+        if json_of is not None:
+            print_json({"run": str(folder), "dataset": json_of, "mean": _means(model, scores)})
+            sys.stdout.flush()
+        else:
+            stdout.print((score_table if model.task == "rating" else ranking_table)(scores, title))
+    except OSError as error:
+        stop_writing()
+        note(f"the scores cannot be shown ({error.strerror}); they are in {folder / 'metrics.json'}")
 
 
 def _judge(model: NMF, data: Dataset, splitter: Any) -> dict[str, pd.DataFrame]:
@@ -207,7 +217,10 @@ def write_run(
         ranking.save(folder / RANKING)
     else:
         fitted.save(folder / RANKING)
-    save_figure(plot_convergence(fitted.history_, **drawn), folder / "convergence.png")
+    try:
+        save_figure(plot_convergence(fitted.history_, **drawn), folder / "convergence.png")
+    except Exception as error:  # fonts, backends, names: a picture is not worth a training
+        note(f"convergence.png cannot be drawn ({type(error).__name__}: {error}); the run is saved without it")
     if data.users is not None:
         data.users.to_csv(folder / USERS, index=False)
     by_fold = {name: plain(table.to_dict("list")) for name, table in scores.items()}

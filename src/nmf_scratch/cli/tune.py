@@ -122,7 +122,7 @@ def tune(
     else:
         stdout.print(_pretty(search.table, f"{data.name}, best of {len(search.table)} trials"))
         _explain(search, errors, output)
-        stdout.print(command, markup=False, highlight=False, soft_wrap=True)
+        stdout.print(command, soft_wrap=True)
     if search.interrupted:
         raise typer.Exit(INTERRUPTED)
 

@@ -7,6 +7,7 @@ seen there (`describe`); `save_figure` writes picture and sentences, which are t
 from __future__ import annotations
 
 import math
+import warnings
 from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,6 +24,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.rcsetup import cycler
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+from nmf_scratch._console import visible
 
 # Okabe & Ito (2008), the palette made for colour-blind readers; the grey is legible on white and on black alike.
 BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY, YELLOW, GREY = (
@@ -101,7 +104,8 @@ def style() -> Iterator[None]:
         "grid.color": grid,
     }
     settings: dict[Any, Any] = {**_RC, **colours}
-    with mpl.rc_context(settings):
+    with mpl.rc_context(settings), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing")  # a box stands for a letter that the font lacks
         yield
 
 
@@ -221,5 +225,5 @@ def figure_bytes(figure: Figure, form: str) -> bytes:
     text, file = alt_text(figure), BytesIO()
     timeless = {"Date": None} if form == "svg" else {"Software": None}
     with style():
-        figure.savefig(file, format=form, metadata={**timeless, **({"Description": text} if text else {})})
+        figure.savefig(file, format=form, metadata={**timeless, **({"Description": visible(text)} if text else {})})
     return file.getvalue()
