@@ -249,6 +249,7 @@ class TestOtherProblems:
 FRAME = pd.DataFrame({"user": TRAIN.users, "item": TRAIN.items, "rating": TRAIN.values * 2})
 
 
+@pytest.mark.filterwarnings("ignore:Ctrl-C ended the fit")
 class TestEstimator:
     def interrupted(self, path, X=FRAME, epoch=2, **parameters):
         given = {"max_iter": 4, "random_state": 3, **parameters, "callbacks": [interrupt_at(epoch)]}

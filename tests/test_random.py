@@ -16,7 +16,14 @@ def test_none_takes_fresh_entropy():
     assert random_key(None) != random_key(None)
 
 
-@pytest.mark.parametrize("state", [-1, 2**64, 1.5, "0", np.random.RandomState(0)])
+def test_the_generator_of_old_gives_a_key_a_draw():
+    state, twin = np.random.RandomState(3), np.random.RandomState(3)
+    keys = [random_key(state) for _ in range(3)]
+    assert keys == [random_key(twin) for _ in range(3)]
+    assert len(set(keys)) == 3
+
+
+@pytest.mark.parametrize("state", [-1, 2**64, 1.5, "0"])
 def test_anything_else_is_refused(state):
     with pytest.raises(InputError, match="random_state must be an int"):
         random_key(state)

@@ -65,6 +65,7 @@ def test_a_checkpoint_keeps_one_run(tmp_path):
         NMF(**QUICK, n_starts=2).fit(FRAME, checkpoint=tmp_path / "c.safetensors")
 
 
+@pytest.mark.filterwarnings("ignore:Ctrl-C ended the fit")
 def test_ctrl_c_leaves_what_was_joined_so_far():
     def stop(record, factors):
         told.append(record.epoch)

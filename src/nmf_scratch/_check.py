@@ -24,6 +24,11 @@ class NotFittedError(InputError, AttributeError):
     """
 
 
+def shown(value: object) -> str:
+    """Show a value in a message: 5 rather than np.int64(5)."""
+    return repr(value.item() if isinstance(value, np.generic) else value)
+
+
 def check_number(
     name: str,
     value: object,
@@ -56,9 +61,9 @@ def check_number(
     kind = Integral if integer else Real
     is_number = isinstance(value, kind) and not isinstance(value, (bool, np.bool_))
     above = is_number and (value > minimum if exclusive else value >= minimum)  # type: ignore[operator]
-    if not (above and value <= maximum and np.isfinite(value)):  # type: ignore[operator, call-overload]
+    if not (above and value <= maximum and abs(value) != np.inf):  # type: ignore[operator, arg-type]
         what = "an integer" if integer else "a finite number"
-        raise InputError(f"{name} must be {what}{_bounds(minimum, maximum, exclusive)}, got {value!r}")
+        raise InputError(f"{name} must be {what}{_bounds(minimum, maximum, exclusive)}, got {shown(value)}")
 
 
 def _bounds(minimum: float, maximum: float, exclusive: bool) -> str:

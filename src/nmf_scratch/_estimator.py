@@ -15,6 +15,25 @@ from numpy.typing import ArrayLike, NDArray
 from nmf_scratch._check import InputError, check_choice
 
 
+def ratings_in(X: Any) -> tuple[Any, Any]:
+    """Take pairs and ratings out of what holds both: a `Dataset`, or a frame with columns user, item and rating."""
+    table = getattr(X, "ratings", X)
+    if not {"user", "item", "rating"} <= set(getattr(table, "columns", ())):
+        raise InputError("y is missing: pass the ratings, or X with columns user, item and rating")
+    return table[["user", "item"]], table["rating"]
+
+
+def _finite(name: str, numbers: Any) -> NDArray[np.float64]:
+    """Read a column of finite numbers."""
+    column: NDArray[np.float64] = np.asarray(numbers, dtype=np.float64)
+    if column.ndim > 1 and column.shape[1:] != (1,):
+        raise InputError(f"{name} must be one column, got shape {column.shape}")
+    if not np.isfinite(column).all():
+        where = int(np.argmin(np.isfinite(column.ravel())))
+        raise InputError(f"{name} must hold finite numbers, got {column.ravel()[where]} at position {where}")
+    return column.ravel()
+
+
 def ratings_by(model: Any, X: Any) -> NDArray[np.float64]:
     """Predict ratings by any fitted model, and refuse one whose predictions are scores to sort by."""
     if not getattr(model, "predicts_ratings_", True):
@@ -23,8 +42,8 @@ def ratings_by(model: Any, X: Any) -> NDArray[np.float64]:
     return predictions
 
 
-class Estimator:
-    """Base of everything that is fitted to ratings and predicts them."""
+class Parameters:
+    """A constructor that only stores its arguments, and what follows from that."""
 
     @classmethod
     def _signature(cls) -> dict[str, Any]:
@@ -49,28 +68,38 @@ class Estimator:
             check_choice("parameter", name, self._signature())
         return type(self)(**{**self.get_params(), **changes})
 
-    def predict(self, X: Any) -> NDArray[np.float64]:
-        """Predict the ratings of (user, item) pairs, shape (n,)."""
-        raise TypeError(f"{type(self).__name__} must define predict")
-
-    def score(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
-        """Return R², the share of the variance of y that is explained: 1 at best; of a constant y, 1 or 0.
-
-        An `InputError` of a model whose predictions are no ratings.
-        """
-        truth = np.asarray(y, dtype=np.float64).ravel()
-        weights = np.ones(len(truth)) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
-        mean = np.average(truth, weights=weights)
-        unexplained, variance = (float(weights @ off**2) for off in (truth - ratings_by(self, X), truth - mean))
-        if variance == 0:  # as scikit-learn's r2_score has it
-            return float(unexplained == 0)
-        return 1.0 - unexplained / variance
-
     def __repr__(self) -> str:
         defaults = self._signature()
         changed = {name: value for name, value in self.get_params().items() if value is not defaults[name]}
         shown = ", ".join(f"{name}={value!r}" for name, value in changed.items() if value != defaults[name])
         return f"{type(self).__name__}({shown})"
+
+
+class Estimator(Parameters):
+    """Base of everything that is fitted to ratings and predicts them."""
+
+    def predict(self, X: Any) -> NDArray[np.float64]:
+        """Predict the ratings of (user, item) pairs, shape (n,)."""
+        raise TypeError(f"{type(self).__name__} must define predict")
+
+    def score(self, X: Any, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None) -> float:
+        """Return R², the share of the variance of y that is explained: 1 at best; of a constant y, 1 or 0.
+
+        X may hold the ratings, as in `fit`. An `InputError` of a model whose predictions are no ratings, and of numbers
+        that are missing, infinite, or not one for each row of X.
+        """
+        if y is None:
+            X, y = ratings_in(X)
+        truth = _finite("y", y)
+        weights = np.ones(len(truth)) if sample_weight is None else _finite("sample_weight", sample_weight)
+        mean = np.average(truth, weights=weights)
+        predicted = ratings_by(self, X)
+        if not len(predicted) == len(truth) == len(weights):
+            raise InputError(f"y must hold one rating for each of {len(predicted)} rows of X, got {len(truth)}")
+        unexplained, variance = (float(weights @ off**2) for off in (truth - predicted, truth - mean))
+        if variance == 0:  # as scikit-learn's r2_score has it
+            return float(unexplained == 0)
+        return 1.0 - unexplained / variance
 
     def __sklearn_tags__(self) -> Any:
         """Say what scikit-learn's tools need to know: a regressor whose X is a table of two id columns."""

@@ -11,7 +11,7 @@ import numpy as np
 
 from nmf_scratch._check import InputError
 
-RandomState = int | np.random.Generator | None
+RandomState = int | np.random.Generator | np.random.RandomState | None
 
 INIT, SHUFFLE, SPLIT, SEARCH, STARTS = range(5)
 """Names of the independent streams under one key."""
@@ -24,8 +24,8 @@ def random_key(random_state: RandomState) -> int:
 
     Parameters
     ----------
-    random_state : int, Generator or None
-        A non-negative int is the key itself; a Generator yields one draw; None takes entropy from the system.
+    random_state : int, Generator, RandomState or None
+        A non-negative int is the key itself; a generator yields one draw; None takes entropy from the system.
 
     Returns
     -------
@@ -34,6 +34,8 @@ def random_key(random_state: RandomState) -> int:
     """
     if random_state is None:
         return int(np.random.SeedSequence().generate_state(1, np.uint64)[0])
+    if isinstance(random_state, np.random.RandomState):
+        return int.from_bytes(random_state.bytes(8), "little")
     if isinstance(random_state, np.random.Generator):
         return int(random_state.integers(0, _MASK, dtype=np.uint64, endpoint=True))
     if isinstance(random_state, (int, np.integer)) and 0 <= random_state <= _MASK:

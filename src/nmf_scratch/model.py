@@ -270,6 +270,9 @@ class NMF(Estimator):
         self.n_iter_ = result.history.records[-1].epoch
         if self.stop_reason_ == "diverged":
             warnings.warn(f"{result.history.events[-1]}; use a smaller step or a stronger alpha", stacklevel=2)
+        if self.stop_reason_ == "interrupted":
+            done = f"after {self.n_iter_:,} of {self.max_iter_:,} epochs"
+            warnings.warn(f"Ctrl-C ended the fit {done}; the model keeps what it has learnt", stacklevel=2)
         return self
 
     def epochs(self) -> int:
@@ -318,13 +321,15 @@ class NMF(Estimator):
             raise NotFittedError(f"this {type(self).__name__} is not fitted yet: call fit first")
         return self._fitted
 
-    def predict(self, X: Any) -> NDArray[np.float64]:
+    def predict(self, X: Any, *item: Any) -> NDArray[np.float64]:
         """Predict the ratings of (user, item) pairs in raw ids, known or not.
 
         Parameters
         ----------
         X : DataFrame or array_like, shape (n, 2)
             In the place of a user id there may be a `FoldedUser`.
+        *item
+            Not taken, and said so: a single pair is [(user, item)].
 
         Returns
         -------
@@ -337,6 +342,8 @@ class NMF(Estimator):
         InputError
             If an id is unknown and the policy is "raise", or X is not a table of pairs.
         """
+        if item:
+            raise InputError("predict takes pairs: predict([(user, item)]), or a frame with columns user and item")
         return state.predict(self.fitted_, X)
 
     def recommend(

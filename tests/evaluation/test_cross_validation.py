@@ -61,6 +61,7 @@ def test_the_model_passed_in_stays_unfitted_and_folds_are_announced():
     assert seen == [1, 2]
 
 
+@pytest.mark.filterwarnings("ignore:Ctrl-C ended the fit")
 def test_ctrl_c_during_a_fit_ends_the_cross_validation():
     def interrupt(record, factors):
         raise KeyboardInterrupt

@@ -69,6 +69,7 @@ class TestHoldOut:
         with pytest.raises(InputError, match="holds no rating"):
             judge_predictions(held_out.model, held_out.train, held_out.test[:0])
 
+    @pytest.mark.filterwarnings("ignore:Ctrl-C ended the fit")
     def test_an_interrupted_fit_is_not_judged(self, model):
         def stop(record, factors):
             raise KeyboardInterrupt

@@ -281,7 +281,15 @@ class TestCheckCv:
     def test_a_splitter_passes_through(self, cv):
         assert check_cv(cv) is cv
 
-    @pytest.mark.parametrize("cv", ["5", 2.0, True, None], ids=repr)
+    def test_none_is_five_folds_and_lists_of_splits_stay(self):
+        assert check_cv(None) == KFold(5)
+        splits = [([0, 1], [2]), ([2], [0, 1])]
+        for form in (splits, tuple(splits), iter(splits), [list(split) for split in splits]):
+            found = check_cv(form)
+            assert [(train.tolist(), test.tolist()) for train, test in found.split(range(3))] == splits
+            assert found.get_n_splits() == 2
+
+    @pytest.mark.parametrize("cv", ["5", 2.0, True, [], [1, 2]], ids=repr)
     def test_anything_else_is_refused_with_an_example(self, cv):
         with pytest.raises(InputError) as caught:
             check_cv(cv)

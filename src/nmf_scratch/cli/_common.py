@@ -6,6 +6,7 @@ import json
 import os
 import re
 import sys
+import warnings
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
@@ -102,6 +103,7 @@ def run(app: typer.Typer) -> None:
     """Run a command; end in one line and an exit code where the user made a mistake or pressed Ctrl-C."""
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="replace")  # what a stream cannot encode is no reason to lose the rest
+    warnings.filterwarnings("ignore", message="Ctrl-C ended the fit")  # commands say what becomes of their work
     try:
         code = app(standalone_mode=False)
     except BrokenPipeError:

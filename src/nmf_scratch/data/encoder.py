@@ -21,6 +21,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from nmf_scratch._check import InputError, check_choice
+from nmf_scratch._estimator import Parameters
 
 Array = npt.NDArray[Any]
 Codes = npt.NDArray[np.signedinteger[Any]]
@@ -36,7 +37,7 @@ _DENSE = 8
 """Integers are counted instead of hashed while their range is at most this many times their number."""
 
 
-class LabelEncoder:
+class LabelEncoder(Parameters):
     """Encode labels as 0 … n_classes - 1, in sorted order, and back.
 
     Parameters
@@ -65,9 +66,6 @@ class LabelEncoder:
     def __init__(self, *, unknown: str = "raise") -> None:
         check_choice("unknown", unknown, ("raise", "code"))
         self.unknown = unknown
-
-    def __repr__(self) -> str:
-        return f"LabelEncoder(unknown={self.unknown!r})"
 
     def fit(self, y: Any) -> Self:
         """Learn the distinct labels.
@@ -299,6 +297,15 @@ def _labels(y: Any, name: str = "labels") -> _Labels:
     return _Labels(values.astype(_key_dtype(values), copy=False), dtype)
 
 
+def check_exact(objects: Iterable[Any]) -> None:
+    """Refuse integers beside floats that no float can hold: two of them could become one label."""
+    beyond = next((x for x in objects if isinstance(x, int | np.integer) and int(float(x)) != int(x)), None)
+    if beyond is not None:
+        raise InputError(
+            f"labels mix floats with integers too large for them, such as {int(beyond)}: convert all to int, or to str"
+        )
+
+
 def _key_dtype(values: Array) -> type[np.int64] | type[np.float64] | type[object]:
     kind = values.dtype.kind
     if kind == "u" and values.max(initial=0) > np.iinfo(np.int64).max:
@@ -307,6 +314,10 @@ def _key_dtype(values: Array) -> type[np.int64] | type[np.float64] | type[object
 
 
 def _values(y: Any, name: str) -> tuple[Array, np.dtype[Any]]:
+    if isinstance(y, pd.MultiIndex):
+        raise InputError(f"{name} must be one column, got a MultiIndex: pass one level, index.get_level_values(0)")
+    if isinstance(y, np.ma.MaskedArray) and np.ma.is_masked(y):
+        _refuse_missing(pd.Series(y.data, dtype=object).mask(np.ma.getmaskarray(y)))
     if isinstance(y, pd.Series | pd.Index | pd.api.extensions.ExtensionArray):
         return _from_pandas(pd.Series(y))
     if hasattr(y, "__array__"):
@@ -343,6 +354,8 @@ def _shared(series: pd.Series[Any]) -> Array:
 def _from_objects(objects: pd.Series[Any]) -> tuple[Array, np.dtype[Any]]:
     """Find the dtype of a list. NumPy's own guess turns [1, "a"] and [nan, "a"] into strings."""
     kind = pd.api.types.infer_dtype(objects, skipna=False)
+    if kind == "mixed-integer-float":
+        check_exact(objects)
     if kind in ("string", "bytes"):
         return objects.to_numpy(), np.dtype(str if kind == "string" else bytes)
     values = (objects.infer_objects() if kind in _NUMBERS else objects).to_numpy()

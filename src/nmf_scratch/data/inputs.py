@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from nmf_scratch._check import InputError
 from nmf_scratch.data.dataset import Dataset
-from nmf_scratch.data.encoder import LabelEncoder
+from nmf_scratch.data.encoder import LabelEncoder, check_exact
 from nmf_scratch.data.ratings import Ratings
 
 UNKNOWN = -1
@@ -93,11 +93,12 @@ def _naming(side: str) -> Iterator[None]:
 
 
 def _codes(side: str, encoder: LabelEncoder, ids: Any) -> NDArray[Any]:
+    ids = ids if hasattr(ids, "__getitem__") or not isinstance(ids, Iterable) else list(ids)  # sets, generators
     with _naming(side):
         codes = encoder.transform(ids)
     unseen = np.flatnonzero(codes == UNKNOWN)[:LOOKED_AT]
     column = getattr(ids, "iloc", ids)
-    for label in (column[place] for place in unseen):
+    for label in (column[int(place)] for place in unseen):
         label = label.item() if isinstance(label, np.generic) else label
         twin = _other_type(label, encoder.classes_)
         if twin is not None and encoder.transform([twin])[0] != UNKNOWN:
@@ -133,13 +134,23 @@ def as_table(X: Any) -> Any:
         return X.ratings
     if isinstance(X, Ratings):
         return pd.DataFrame({"user": X.users, "item": X.items, "rating": X.values})
-    return X.to_pandas() if hasattr(X, "to_pandas") else X
+    if isinstance(X, (Iterator, np.matrix)):  # zip(users, items); of a matrix, columns are matrices again
+        return list(X) if isinstance(X, Iterator) else np.asarray(X)
+    return _to_pandas(X) if hasattr(X, "to_pandas") else X
+
+
+def _to_pandas(X: Any) -> Any:
+    """Turn a table of another library into a frame; polars without pyarrow only knows the way through lists."""
+    try:
+        return X.to_pandas()
+    except ImportError:
+        return pd.DataFrame(X.to_dict(as_series=False))
 
 
 def _names_of(X: Any) -> tuple[Any, Any] | None:
     if not isinstance(X, pd.DataFrame) or set(NAMES) <= set(X.columns):
         return NAMES if isinstance(X, pd.DataFrame) else None
-    first, second = X.columns
+    first, second = X.columns[:2]
     return first, second
 
 
@@ -176,23 +187,33 @@ def _as_array(X: Any) -> NDArray[Any]:
     """Read a list of pairs without letting NumPy turn integers into text where one column is text."""
     if issparse(X):
         raise InputError("X is a sparse matrix where (user, item) pairs are needed: pass an (n, 2) table")
-    plain = np.asarray(X)
-    if plain.size == 0 and plain.ndim == 1:
-        return np.empty((0, 2), dtype=np.int64)  # no pairs
-    return plain if plain.dtype.kind in "iuf" else np.asarray(X, dtype=object)
+    try:
+        plain = np.asarray(X)
+        if plain.size == 0 and plain.ndim == 1:
+            return np.empty((0, 2), dtype=np.int64)  # no pairs
+        # Integers beside floats, or beside unsigned ones, have become floats by now.
+        return plain if plain.dtype.kind in "iu" else np.asarray(X, dtype=object)
+    except ValueError:
+        raise InputError("X must be a table of (user, item) pairs, but its rows differ in length") from None
 
 
 def _narrow(column: Any) -> Any:
     """Give an object column its own dtype back: integers in an object array are still integers."""
     if column.ndim != 1:
         raise InputError(f"X has several columns named {column.columns[0]!r}: rename all but one")
-    if column.dtype != object or pd.api.types.infer_dtype(column, skipna=False) != "integer":
-        return column
-    return pd.Series(column).infer_objects()
+    kind = pd.api.types.infer_dtype(column, skipna=False) if column.dtype == object else ""
+    if kind == "mixed-integer-float":
+        check_exact(column)
+    return pd.Series(column).infer_objects() if kind in ("integer", "floating", "mixed-integer-float") else column
 
 
 def values_of(y: Any, length: int, name: str = "y") -> NDArray[np.float32]:
     """Take the ratings as float32, shape (length,), from a list, an array or a column; refuse what is not a number."""
+    y = list(y) if isinstance(y, Iterator) else y
+    is_masked = isinstance(y, np.ma.MaskedArray) and np.ma.is_masked(y)
+    if is_masked or getattr(getattr(y, "dtype", None), "kind", "") in ("m", "M"):
+        what = "masked entries" if is_masked else f"times ({y.dtype})"
+        raise InputError(f"{name} must hold numbers, got {what}: convert them, or leave these rows out")
     try:
         with warnings.catch_warnings(category=np.exceptions.ComplexWarning, action="error"):
             values = np.asarray(y, dtype=np.float64)
@@ -237,6 +258,7 @@ def read_input(X: Any, y: Any = None, *, choices: bool = False) -> Read:
     """Read ratings in any form that callers may pass; see `encode`."""
     if y is not None and (issparse(X) or isinstance(X, Ratings)):
         raise InputError(f"X is a {type(X).__name__}, sparse with ratings of its own: leave y out")
+    X = as_table(X)
     X = as_table(_from_matrix(X) if y is None else X)
     times = np.asarray(X["timestamp"]) if isinstance(X, pd.DataFrame) and "timestamp" in X else None
     pairs, y = (X, y) if y is not None else _split(X, choices)
@@ -247,6 +269,9 @@ def read_input(X: Any, y: Any = None, *, choices: bool = False) -> Read:
 
 def _split(X: Any, choices: bool) -> tuple[Any, Any]:
     """Separate pairs and ratings when both came in one; None for ratings where pairs alone will do."""
+    if isinstance(X, (list, tuple)) and len(X) and all(isinstance(row, (list, tuple)) and len(row) == 3 for row in X):
+        users, items, ratings = ([row[place] for row in X] for place in range(3))
+        return list(zip(users, items, strict=True)), ratings
     if isinstance(X, pd.DataFrame) and {"user", "item", "rating"} <= set(X.columns):
         return X[["user", "item"]], X["rating"]
     if choices:
@@ -266,19 +291,39 @@ def _from_matrix(X: Any) -> Any:
     """Read a matrix of users × items as what was observed in it; anything else is returned as it is."""
     if issparse(X):
         return Ratings.from_sparse(X)
-    if isinstance(X, pd.DataFrame) and X.columns.name is not None:  # pivot names what runs across; other tables do not
-        cells = X.to_numpy(dtype=np.float64, na_value=np.nan)
-        rows, columns = np.nonzero(~np.isnan(cells))
-        return pd.DataFrame({"user": X.index[rows], "item": X.columns[columns], "rating": cells[rows, columns]})
+    if isinstance(X, pd.DataFrame) and X.columns.name is not None and not set(NAMES) <= set(X.columns):
+        return _from_pivot(X)
     is_matrix = isinstance(X, np.ndarray) and X.ndim == 2 and X.shape[1] > MAX_TABLE_COLUMNS and X.dtype.kind == "f"
     if not is_matrix:
         return X
-    if not np.isnan(X).any():
-        raise InputError(
-            f"X is a full matrix of shape {X.shape}, in which every 0 would be a rating: put NaN where nothing was "
-            "rated, or pass Ratings.from_dense(X) if every cell was"
-        )
+    if not np.isnan(np.ma.filled(X, np.nan)).any():
+        raise InputError(f"{_full(X.shape)}, or pass Ratings.from_dense(X) if every cell was")
     return Ratings.from_dense(X)
+
+
+def _from_pivot(X: pd.DataFrame) -> pd.DataFrame:
+    """Read what `pivot` makes: it names what runs down and what runs across, which other tables do not."""
+    if all(name is None for name in X.index.names):
+        raise InputError(
+            f"the columns of X are called {X.columns.name!r}, as pivot calls them, but its rows have no name: make the "
+            "users its index, X.set_index(...); or, if X is a table of pairs, call its columns user, item and rating"
+        )
+    try:
+        cells = X.to_numpy(dtype=np.float64, na_value=np.nan)
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"X, users down and items across, must hold numbers, or NaN where nothing was rated: {error}"
+        ) from None
+    observed = ~np.isnan(cells)
+    if observed.all() and (cells == 0).any():
+        raise InputError(f"{_full(X.shape)}, as in X.where(X > 0)")
+    rows, columns = np.nonzero(observed)
+    return pd.DataFrame({"user": X.index[rows], "item": X.columns[columns], "rating": cells[rows, columns]})
+
+
+def _full(shape: tuple[int, ...]) -> str:
+    what = f"X is a full matrix of shape {shape}, in which every 0 would be a rating"
+    return f"{what}: put NaN where nothing was rated"
 
 
 def encode(X: Any, y: Any = None, weights: Any = None, *, choices: bool = False) -> tuple[PairEncoder, Ratings]:
@@ -301,6 +346,7 @@ def encode(X: Any, y: Any = None, weights: Any = None, *, choices: bool = False)
     encoder : PairEncoder
     ratings : Ratings
     """
+    X = X if isinstance(X, (Dataset, Ratings)) else as_table(X)
     X = _from_matrix(X) if y is None else X
     if isinstance(X, Ratings) and y is None:
         if weights is not None:

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 Triples = tuple[NDArray[Any], NDArray[Any], NDArray[Any]]
 
 _MAX_INT32 = np.iinfo(np.int32).max
+_MAX_CODES = 2**40
+"""More rows than this are a mistake: ids that were not encoded."""
 
 
 class Compressed(NamedTuple):
@@ -151,12 +153,16 @@ class Ratings:
     @classmethod
     def from_sparse(cls, matrix: Any) -> Ratings:
         """Take the explicitly stored entries of a SciPy sparse matrix, zeros included, as the observed ratings."""
+        if len(matrix.shape) != 2:
+            raise InputError(f"matrix must have two dimensions (users, items), got shape {matrix.shape}")
         coo = matrix.tocoo()
         return cls.from_arrays(coo.row, coo.col, coo.data, n_users=coo.shape[0], n_items=coo.shape[1])
 
     @classmethod
     def from_dense(cls, matrix: ArrayLike) -> Ratings:
         """Take every entry of a dense (n_users, n_items) matrix that is not NaN as an observed rating."""
+        if isinstance(matrix, np.ma.MaskedArray):  # what is masked was not observed
+            matrix = np.ma.filled(matrix.astype(np.float64), np.nan)
         dense = np.asarray(matrix, dtype=np.float64)
         if dense.ndim != 2:
             raise InputError(f"matrix must have two dimensions (users, items), got shape {dense.shape}")
@@ -231,8 +237,19 @@ class Ratings:
         )
 
     def take(self, index: ArrayLike) -> Ratings:
-        """Return the ratings at the given positions (in any order), in a matrix of the same shape."""
-        kept = np.sort(np.asarray(index, dtype=np.intp))
+        """Return some of the ratings, in a matrix of the same shape.
+
+        Parameters
+        ----------
+        index : array_like
+            Positions in any order, each once; or a mask, one bool for each rating.
+
+        Raises
+        ------
+        InputError
+            If a position is out of range or repeated, or a mask of another length.
+        """
+        kept = _positions(np.asarray(index), len(self))
         weights = None if self.weights is None else self.weights[kept]
         return Ratings(self.users[kept], self.items[kept], self.values[kept], self.n_users, self.n_items, weights)
 
@@ -254,6 +271,22 @@ class Ratings:
         from scipy.sparse import csr_array
 
         return csr_array((self.values, self.items, self.by_user.indptr), shape=self.shape)
+
+
+def _positions(index: NDArray[Any], length: int) -> NDArray[np.intp]:
+    """Return the positions that an index of ratings means, ascending."""
+    if index.dtype == bool:
+        if index.shape != (length,):
+            raise InputError(f"a mask must have one entry for each of {length} ratings, got shape {index.shape}")
+        return np.flatnonzero(index)
+    if index.ndim != 1 or (index.size and index.dtype.kind not in "iu"):
+        raise InputError(f"index must be positions or a mask, got {index.dtype} of shape {index.shape}")
+    kept = np.sort(index.astype(np.intp))
+    if kept.size and not 0 <= kept[0] <= kept[-1] < length:
+        raise InputError(f"positions must be from 0 to {length - 1}, got {kept[0] if kept[0] < 0 else kept[-1]}")
+    if (kept[1:] == kept[:-1]).any():
+        raise InputError("positions must not repeat: a rating is there once")
+    return kept
 
 
 def take_rows(view: Compressed, rows: NDArray[Any]) -> Compressed:
@@ -304,7 +337,7 @@ def _check_codes(name: str, codes: ArrayLike, n_codes: int | None, length: int) 
         raise InputError(f"{name} must be integer codes, got dtype {array.dtype}: encode ids with LabelEncoder first")
     low, high = int(array.min()), int(array.max())
     size = high + 1 if n_codes is None else n_codes
-    check_number(f"n_{name}", size, minimum=1, integer=True)
+    check_number(f"n_{name}", size, minimum=1, maximum=_MAX_CODES, integer=True)
     if low < 0 or high >= size:
         raise InputError(f"{name} must be codes from 0 to {size - 1}, got {low if low < 0 else high}")
     return array.astype(np.int32 if size <= _MAX_INT32 else np.int64, copy=False), size

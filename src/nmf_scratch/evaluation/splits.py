@@ -41,6 +41,7 @@ from nmf_scratch._check import InputError, check_number
 from nmf_scratch._random import SPLIT, RandomState, generator, random_key
 from nmf_scratch.data.encoder import LabelEncoder
 from nmf_scratch.data.inputs import columns_of
+from nmf_scratch.data.ratings import Ratings
 
 Indices = npt.NDArray[np.intp]
 Split = tuple[Indices, Indices]
@@ -95,7 +96,7 @@ class KFold:
 
     def __post_init__(self) -> None:
         check_number("n_splits", self.n_splits, minimum=2, integer=True)
-        if not isinstance(self.shuffle, bool):
+        if not isinstance(self.shuffle, (bool, np.bool_)):
             raise InputError(f"shuffle must be True or False, got {self.shuffle!r}")
         if not self.shuffle and self.random_state is not None:
             raise InputError(
@@ -332,7 +333,7 @@ class TimeOrderedSplit:
         check_number("test_size", self.test_size, minimum=0, maximum=np.inf if whole else 1, exclusive=True)
         if self.test_size == 1 and not whole:
             raise InputError("test_size=1.0 leaves nothing to train on: pass a fraction below 1, or an int")
-        if not isinstance(self.per_user, bool):
+        if not isinstance(self.per_user, (bool, np.bool_)):
             raise InputError(f"per_user must be True or False, got {self.per_user!r}")
 
     def split(self, X: Any, y: Any = None, groups: Any = None) -> Iterator[Split]:
@@ -371,16 +372,23 @@ class TimeOrderedSplit:
 
 
 def train_test_split(
-    *arrays: Any, test_size: float | int = 0.25, random_state: RandomState = None, shuffle: bool = True
+    *arrays: Any,
+    test_size: float | int | None = None,
+    train_size: float | int | None = None,
+    random_state: RandomState = None,
+    shuffle: bool = True,
 ) -> list[Any]:
     """Split each array into a training and a test part, all in the same way.
 
     Parameters
     ----------
-    *arrays : array, DataFrame, Series, CSR matrix or list, each of length n
+    *arrays : array, DataFrame, Series, sparse matrix, Ratings or list, each of length n
         What to split; pass `np.arange(n)` for the index arrays themselves.
-    test_size : float or int
-        A float in (0, 1) is the fraction held out, rounded up; an int is the number of samples held out.
+    test_size : float or int, optional
+        A float in (0, 1) is the fraction held out, rounded up; an int is the number of samples held out. By default
+        what `train_size` leaves, or a quarter.
+    train_size : float or int, optional
+        Likewise of the training part, rounded down; by default all that is not held out.
     random_state : int, Generator or None
         An int repeats the same split.
     shuffle : bool
@@ -406,11 +414,9 @@ def train_test_split(
     if not shuffle and random_state is not None:
         raise InputError(f"random_state={random_state!r} has no effect without shuffling: leave it out")
     n_samples = _common_length(**{f"array {position}": array for position, array in enumerate(arrays, start=1)})
-    n_test = _test_count(test_size, n_samples)
+    n_train, n_test = _sizes(train_size, test_size, n_samples)
     order = _order(n_samples, random_state) if shuffle else np.arange(n_samples)
-    held_out = np.zeros(n_samples, dtype=bool)
-    held_out[order[n_samples - n_test :]] = True
-    parts = _split_by(held_out)
+    parts = np.sort(order[n_samples - n_test - n_train : n_samples - n_test]), np.sort(order[n_samples - n_test :])
     return [_take(array, part) for array in arrays for part in parts]
 
 
@@ -427,20 +433,24 @@ class _Listed:
         return len(self.splits)
 
 
-def check_cv(cv: int | Splitter | list[Split]) -> Splitter:
-    """Turn a number of folds into an unshuffled `KFold`, as scikit-learn does, or a list of splits into a splitter.
+def check_cv(cv: int | Splitter | list[Split] | None) -> Splitter:
+    """Turn a number of folds (None: 5) into an unshuffled `KFold`, as scikit-learn does, or splits into a splitter.
 
     Raises
     ------
     InputError
         If `cv` is neither, nor a splitter.
     """
+    if cv is None:
+        return KFold()
     if isinstance(cv, Integral) and not isinstance(cv, bool):
         return KFold(int(cv))
     if isinstance(cv, Splitter):
         return cv
-    if isinstance(cv, list) and all(isinstance(split, tuple) and len(split) == 2 for split in cv):
-        return _Listed(cv)
+    if isinstance(cv, (list, tuple, Iterator)):
+        splits = list(cv)
+        if splits and all(isinstance(split, (tuple, list)) and len(split) == 2 for split in splits):
+            return _Listed([(np.asarray(train), np.asarray(test)) for train, test in splits])
     raise InputError(
         f"cv={cv!r} must be a number of folds, a list of (train, test), or an object with split and get_n_splits, "
         "such as KFold(5, shuffle=True, random_state=0)"
@@ -464,16 +474,37 @@ def _common_length(**arrays: Any) -> int:
 
 
 def _length(name: str, array: Any) -> int:
-    shape = getattr(array, "shape", None)
+    shape = None if isinstance(array, Ratings) else getattr(array, "shape", None)
     if shape == () or (shape is None and not hasattr(array, "__len__")):
         raise InputError(f"{name} must have a length, got {array!r}: pass an array, a table or a list")
     return len(array) if shape is None else int(shape[0])
 
 
 def _take(array: Any, indices: Indices) -> Any:
+    if isinstance(array, Ratings):
+        return array.take(indices)
     if hasattr(array, "iloc"):
         return array.iloc[indices]
+    if hasattr(array, "tocsr"):  # of sparse matrices, COO and its like have no rows to take
+        array = array.tocsr()
     return array[indices] if hasattr(array, "shape") else [array[index] for index in indices]
+
+
+def _sizes(train_size: float | int | None, test_size: float | int | None, n_samples: int) -> tuple[int, int]:
+    """Return how many samples train and how many are held out."""
+    if train_size is None:
+        n_test = _test_count(0.25 if test_size is None else test_size, n_samples)
+        return n_samples - n_test, n_test
+    whole = isinstance(train_size, Integral)
+    check_number("train_size", train_size, minimum=0, maximum=n_samples if whole else 1, exclusive=True)
+    n_train = int(train_size) if whole else math.floor(train_size * n_samples)
+    n_test = n_samples - n_train if test_size is None else _test_count(test_size, n_samples)
+    if not (n_train and n_test and n_train + n_test <= n_samples):
+        raise InputError(
+            f"train_size={train_size!r} and test_size={test_size!r} leave a part of {n_samples} samples empty, "
+            "or ask for more than there are"
+        )
+    return n_train, n_test
 
 
 def _test_count(test_size: float | int, n_samples: int) -> int:

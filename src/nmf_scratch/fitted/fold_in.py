@@ -25,7 +25,7 @@ Cost: O(n_new · K² + K³) per row, some microseconds; O(n_items · K) once per
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -37,7 +37,7 @@ from nmf_scratch._jit import threads
 from nmf_scratch.data.encoder import LabelEncoder
 from nmf_scratch.data.inputs import UNKNOWN, outside, read_input, values_of
 from nmf_scratch.data.ratings import Compressed, Ratings, ones, take_rows, weight_of_rows
-from nmf_scratch.fitted.state import Fitted, FoldedUser, as_column
+from nmf_scratch.fitted.state import Fitted, FoldedUser, as_column, fingerprint
 from nmf_scratch.problem.factors import NO_COLUMN, Columns, Factors
 from nmf_scratch.problem.objective import FLOOR, Objective
 from nmf_scratch.solvers.exact_rows import fixed, solve
@@ -197,7 +197,7 @@ def _folded(
     for u in range(n_users):
         mine = slice(ratings.indptr[u], ratings.indptr[u + 1])
         parts = raw[mine], ratings.values[mine], others[ends[u] : ends[u + 1]], rows[u], ratings.indices[mine]
-        folded.append(FoldedUser(rows[u, :k], float(biases[u]), *parts))
+        folded.append(FoldedUser(rows[u, :k], float(biases[u]), *parts, fitted.once(fingerprint)))
     return folded
 
 
@@ -239,6 +239,8 @@ def _items_and_ratings(ratings: Any) -> tuple[Any, NDArray[np.float32]]:
             raise InputError(f"ratings must have columns 'item' and 'rating', or two columns; got {list(ratings)}")
         table = ratings[["item", "rating"]] if named else ratings
         return table.iloc[:, 0], values_of(table.iloc[:, 1], len(table))
+    if isinstance(ratings, str) or not isinstance(ratings, Iterable):
+        raise InputError(f"ratings must be pairs such as [(item, rating), …], got {ratings!r}")
     pairs = list(ratings.items() if isinstance(ratings, Mapping) else ratings)
     if not all(isinstance(pair, (tuple, list, np.ndarray)) and len(pair) == 2 for pair in pairs):
         raise InputError("ratings must be pairs such as [(item, rating), …], {item: rating} or a frame of both")

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from nmf_scratch._check import InputError, check_number
+from nmf_scratch._check import InputError, check_number, shown
 from nmf_scratch.data.inputs import UNKNOWN
 from nmf_scratch.data.ratings import Ratings
 from nmf_scratch.fitted.similarity import POOL, POOL_AT_LEAST, cosines, diversified, most_similar
@@ -37,10 +37,12 @@ def recommend(
     check_number("min_ratings", min_ratings, minimum=0, integer=True)
     check_number("diversity", diversity, minimum=0.0, maximum=1.0)
     alone = not pd.api.types.is_list_like(user)
+    _refuse_frame("user", user)
     asked = [user] if alone else list(user)
     users = fitted.resolve(asked)
     if fitted.unknown == "raise" and not users.known.all():
-        raise InputError(f"user {asked[int(np.argmin(users.known))]!r} was not seen in training (unknown='raise')")
+        unseen = shown(asked[int(np.argmin(users.known))])
+        raise InputError(f"user {unseen} was not seen in training (unknown='raise')")
     allowed = _allowed(fitted, candidates, blocked) & (fitted.ratings.item_counts >= min_ratings)
     items, scores = _best(fitted, users, n, exclude_seen, allowed, diversity, n_threads)
     if not users.known.all():
@@ -59,7 +61,7 @@ def similar_items(fitted: Fitted, item: Any, n: int = 10, beside: Fitted | None 
     check_number("n", n, minimum=1, integer=True)
     code = fitted.item_codes([item])[0]
     if code == UNKNOWN:
-        raise InputError(f"item {item!r} was not seen in training: there is nothing to compare it by")
+        raise InputError(f"item {shown(item)} was not seen in training: there is nothing to compare it by")
     counts = fitted.ratings.item_counts
     allowed = counts > 0
     allowed[code] = False
@@ -73,7 +75,7 @@ def similar_users(fitted: Fitted, user: Any, n: int = 10, beside: Fitted | None 
     check_number("n", n, minimum=1, integer=True)
     users = fitted.resolve([user])
     if not users.known[0]:
-        raise InputError(f"user {user!r} was not seen in training: pass what they rated to fold_in first")
+        raise InputError(f"user {shown(user)} was not seen in training: pass what they rated to fold_in first")
     counts = fitted.ratings.user_counts
     allowed = counts > 0
     if not users.folded:
@@ -110,8 +112,16 @@ def _allowed(fitted: Fitted, candidates: Any, blocked: Any) -> NDArray[np.bool_]
 
 def _listed_codes(fitted: Fitted, name: str, items: Any) -> NDArray[Any]:
     if not pd.api.types.is_list_like(items):
-        raise InputError(f"{name} must be a list of item ids, got {items!r}: wrap a single one, [{items!r}]")
-    return fitted.item_codes(list(items)) if len(items) else np.zeros(0, dtype=np.int64)
+        raise InputError(f"{name} must be a list of item ids, got {shown(items)}: wrap a single one, [{shown(items)}]")
+    _refuse_frame(name, items)
+    chosen = list(items)
+    return fitted.item_codes(chosen) if chosen else np.zeros(0, dtype=np.int64)
+
+
+def _refuse_frame(name: str, ids: Any) -> None:
+    """Refuse a table where a column is meant: its elements are the names of its columns."""
+    if getattr(ids, "ndim", 1) > 1:
+        raise InputError(f"{name} must be ids, got a table of shape {ids.shape}: pass one column, table['item']")
 
 
 def _best(

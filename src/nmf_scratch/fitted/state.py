@@ -9,6 +9,7 @@ all known users (or items); the known side keeps its own factors and bias.
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -51,6 +52,8 @@ class FoldedUser:
         Factors with their bias columns.
     codes : ndarray of int, shape (n_known,)
         Rows of the known items, ascending.
+    origin : int
+        Fingerprint of the state of the model that they were folded into; no other understands the row.
     """
 
     factors: NDArray[Any]
@@ -60,6 +63,7 @@ class FoldedUser:
     unknown_items: NDArray[Any]
     row: NDArray[Any] = field(repr=False)
     codes: NDArray[Any] = field(repr=False)
+    origin: int = field(repr=False)
 
     def _repr_html_(self) -> str:
         unknown = f", and {len(self.unknown_items)} that the model does not know" if len(self.unknown_items) else ""
@@ -227,16 +231,30 @@ class Fitted:
         """Return the row of each raw item id, shape (n,); −1 for one that was not seen in training."""
         return _known(self.ids.item_codes(items), self.ratings.item_counts)
 
+    def _check_origin(self, folded: NDArray[Any]) -> None:
+        if any(user.origin != self.once(fingerprint) for user in folded):
+            raise InputError(
+                "a FoldedUser belongs to the model as it was when they were folded in, and this is another, or it has "
+                "learnt since: fold them in again, model.fold_in(list(zip(user.items, user.ratings)))"
+            )
+
     def resolve(self, users: Any) -> ResolvedUsers:
         """Look up raw ids and folded-in users; one who was folded in by ratings of no use is unknown."""
         given = as_column(users) if getattr(users, "dtype", OBJECT) == OBJECT else ()
         is_folded = np.array([isinstance(user, FoldedUser) for user in given], dtype=bool)
         if not is_folded.any():
             return ResolvedUsers(self.user_codes(users), {})
+        self._check_origin(given[is_folded])
         codes = np.full(len(given), UNKNOWN)
         if not is_folded.all():
             codes[~is_folded] = self.user_codes(list(given[~is_folded]))
         return ResolvedUsers(codes, {int(u): given[u] for u in np.flatnonzero(is_folded) if given[u].known})
+
+
+def fingerprint(fitted: Fitted) -> int:
+    """Return a number that tells the items and factors of this state from those of any other."""
+    shape = np.array(fitted.factors.H.shape).tobytes()
+    return zlib.crc32(np.ascontiguousarray(fitted.factors.H).data, zlib.crc32(shape))
 
 
 def predict(fitted: Fitted, X: Any) -> NDArray[np.float64]:

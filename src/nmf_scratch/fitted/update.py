@@ -93,6 +93,10 @@ def _joined(old: NDArray[Any], added: NDArray[Any], side: str) -> NDArray[Any]:
         raise InputError(
             f"ids of {side} must be of the type that fit saw, {old.dtype}, got {added.dtype}: convert them"
         )
+    if {old.dtype.kind, added.dtype.kind} == {"i", "u"}:  # together they would become floats
+        if added.dtype.kind == "u" and (added > np.iinfo(np.int64).max).any():
+            raise InputError(f"ids of {side} beyond 2**63 do not fit those that fit saw, {old.dtype}: convert them")
+        added = added.astype(old.dtype if old.dtype.kind == "i" else np.int64)
     joined = np.concatenate([old, added])
     same = joined.astype(old.dtype) if old.dtype.kind in "iuf" and joined.dtype.kind in "iuf" else joined
     return same if (same == joined).all() else joined
