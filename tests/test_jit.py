@@ -151,3 +151,36 @@ def test_a_bar_says_what_takes_so_long_until_the_next_epoch(monkeypatch):
         bar.reach(2, "fit", "RMSE 0.9")
         assert [task.fields["error"] for task in bar._progress.tasks] == ["RMSE 0.9"]
     assert not _progress.mention_compiling()
+
+
+FORKS = """
+import multiprocessing as mp
+from nmf_scratch import NMF
+
+PAIRS = [("a", 1), ("b", 1), ("a", 2)]
+
+def fit(solver):
+    try:
+        return NMF(2, solver=solver, max_iter=2, random_state=0).fit(PAIRS, [1, 2, 3]).n_iter_
+    except ValueError as error:
+        return str(error)
+
+if __name__ == "__main__":
+    before = fit("als")
+    with mp.get_context("fork").Pool(1) as pool:
+        print(before, pool.map_async(fit, ["als"]).get(50))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+@pytest.mark.parametrize("layer", ["omp", "workqueue"])
+def test_a_forked_worker_answers_or_says_why_not(tmp_path, layer):
+    """OpenMP kills a forked process that enters a parallel kernel, and the pool waits for it for ever."""
+    (tmp_path / "forks.py").write_text(FORKS)
+    env = {**os.environ, "NUMBA_THREADING_LAYER": layer}
+    done = subprocess.run(
+        [sys.executable, "forks.py"], cwd=tmp_path, env=env, capture_output=True, text=True, timeout=100, check=True
+    )
+    expected = "2 2" if layer == "workqueue" else "2 this process was forked from"
+    assert done.stdout.startswith(expected), done.stdout

@@ -15,10 +15,11 @@ disk (`nmf_scratch._kernel_cache`). All share one set of options:
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
 import numba
@@ -28,7 +29,7 @@ from numba.core import cgutils, event, types
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-from nmf_scratch._check import check_number
+from nmf_scratch._check import InputError, check_number
 from nmf_scratch._kernel_cache import KernelCache
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -96,6 +97,11 @@ def threads(n_threads: int | None) -> Iterator[None]:
     """
     if n_threads is not None:
         check_number("n_threads", n_threads, minimum=1, integer=True)
+    if _left_behind():
+        raise InputError(
+            "this process was forked from one that had run parallel kernels, whose threads (OpenMP) stayed behind: "
+            'start workers with multiprocessing.get_context("spawn"), or set NUMBA_THREADING_LAYER=workqueue'
+        )
     with _ONE_FIT_AT_A_TIME:
         before = numba.get_num_threads()
         most: int = numba.config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]
@@ -107,13 +113,31 @@ def threads(n_threads: int | None) -> Iterator[None]:
             numba.set_num_threads(before)
 
 
+def _left_behind() -> bool:
+    """Tell whether this process was forked from one that had run parallel kernels on OpenMP, which would kill it."""
+    return _PARENT.get("layer") == "omp"
+
+
+def _after_fork() -> None:
+    """Remember which threading layer the parent had started, if any; a lock that was held then is free now."""
+    global _ONE_FIT_AT_A_TIME
+    _ONE_FIT_AT_A_TIME = threading.RLock()
+    with suppress(ValueError):  # none
+        _PARENT["layer"] = numba.threading_layer()
+
+
+_PARENT: dict[str, str] = {}
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
 @contextmanager
 def parallel_turn() -> Iterator[bool]:
     """Say whether this Python thread may enter parallel kernels in the block: not while another one is inside them.
 
     For short work that has a serial way to the same result, which is better than waiting for somebody's fit.
     """
-    is_free = _ONE_FIT_AT_A_TIME.acquire(blocking=False)
+    is_free = not _left_behind() and _ONE_FIT_AT_A_TIME.acquire(blocking=False)
     try:
         yield is_free
     finally:

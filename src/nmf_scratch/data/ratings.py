@@ -275,17 +275,15 @@ class Ratings:
 
 def _positions(index: NDArray[Any], length: int) -> NDArray[np.intp]:
     """Return the positions that an index of ratings means, ascending."""
-    if index.dtype == bool:
-        if index.shape != (length,):
-            raise InputError(f"a mask must have one entry for each of {length} ratings, got shape {index.shape}")
+    if index.dtype == bool and index.shape == (length,):
         return np.flatnonzero(index)
-    if index.ndim != 1 or (index.size and index.dtype.kind not in "iu"):
-        raise InputError(f"index must be positions or a mask, got {index.dtype} of shape {index.shape}")
-    kept = np.sort(index.astype(np.intp))
-    if kept.size and not 0 <= kept[0] <= kept[-1] < length:
-        raise InputError(f"positions must be from 0 to {length - 1}, got {kept[0] if kept[0] < 0 else kept[-1]}")
-    if (kept[1:] == kept[:-1]).any():
-        raise InputError("positions must not repeat: a rating is there once")
+    is_list = index.ndim == 1 and (index.dtype.kind in "iu" or not index.size)
+    kept = np.sort(index).astype(np.intp) if is_list else np.zeros(2, np.intp)
+    if (kept[1:] == kept[:-1]).any() or (kept.size and not 0 <= kept[0] <= kept[-1] < length):
+        raise InputError(
+            f"index must hold positions from 0 to {length - 1}, each once, or a mask of {length} entries; "
+            f"got {index.dtype} of shape {index.shape}, from {index.min()} to {index.max()}"
+        )
     return kept
 
 
