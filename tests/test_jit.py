@@ -143,7 +143,7 @@ class TestPatience:
 
 def test_a_bar_says_what_takes_so_long_until_the_next_epoch(monkeypatch):
     assert not _progress.mention_compiling()
-    monkeypatch.setattr(_progress.Console, "is_terminal", True)
+    monkeypatch.setattr(_progress.PlainConsole, "is_terminal", True)
     with _progress.EpochProgress(3, "fit") as bar:
         bar.reach(1, "fit", "RMSE 1")
         assert _progress.mention_compiling()

@@ -123,7 +123,7 @@ def _after_fork() -> None:
     global _ONE_FIT_AT_A_TIME
     _ONE_FIT_AT_A_TIME = threading.RLock()
     with suppress(ValueError):  # none
-        _PARENT["layer"] = numba.threading_layer()
+        _PARENT["layer"] = numba.threading_layer()  # type: ignore[attr-defined]
 
 
 _PARENT: dict[str, str] = {}

@@ -1,8 +1,11 @@
 """MovieLens folders in miniature, written here: no MovieLens row is copied."""
 
+import shutil
+
 import pandas as pd
 import pytest
 
+from nmf_scratch import load_dataset
 from nmf_scratch._check import InputError
 from nmf_scratch.readers.movielens import read_file, read_folder, year_of
 
@@ -222,3 +225,44 @@ def test_a_table_with_a_bad_line(books):
     items.write_text("ISBN,title\n0002005018,a\n1,a,b,c\n")
     with pytest.raises(InputError, match=r"books\.csv is no table separated by ',' .*line 3.*; correct it"):
         read_file(books, items=items)
+
+
+@pytest.mark.parametrize("separator", ["\t", "|", ",", ";"])
+def test_a_table_of_items_with_a_quoted_header(tmp_path, separator):
+    (tmp_path / "r.csv").write_text("user,item,rating\n1,7,4.0\n2,8,3.0\n")
+    rows = [("item", "title"), ("7", 'a "b"' if separator == "," else "a"), ("8", "c")]
+    lines = (separator.join(f'"{cell.replace(chr(34), chr(34) * 2)}"' for cell in row) for row in rows)
+    (tmp_path / "items.csv").write_text("\n".join(lines) + "\n")
+    data = load_dataset(tmp_path / "r.csv", items=tmp_path / "items.csv")
+    assert data.items["title"].tolist() == [rows[1][1], "c"]
+
+
+class TestOptionsOfFolders:
+    @pytest.fixture
+    def folder(self, tmp_path):
+        place = tmp_path / "shop"
+        place.mkdir()
+        (place / "ratings.csv").write_text("userId,movieId,rating\n1,7,4.0\n2,8,3.0\n")
+        (place / "movies.csv").write_bytes(b"movieId,title,genres\n7,Caf\xe9 (1995),A\n")
+        return place
+
+    def test_the_encoding_counts(self, folder):
+        assert load_dataset(folder, encoding="latin-1").items["title"].tolist() == ["Café (1995)"]
+        shutil.make_archive(str(folder), "zip", folder)
+        assert load_dataset(f"{folder}.zip", encoding="latin-1").items["title"].tolist() == ["Café (1995)"]
+        with pytest.raises(InputError, match="is not utf-8 text"):
+            load_dataset(folder)
+
+    @pytest.mark.parametrize("option", [{"columns": {"user": 1, "item": 0, "rating": 2}}, {"items": "none.csv"},
+                                        {"users": "none.csv"}, {"header": True}, {"separator": ","}])  # fmt: skip
+    def test_options_of_a_single_file_are_refused(self, folder, option):
+        (name,) = option
+        with pytest.raises(
+            InputError, match=f"^{name} can be said of a single file, and .*shop has a layout of its own"
+        ):
+            load_dataset(folder, **option)
+        shutil.make_archive(str(folder), "zip", folder)
+        with pytest.raises(InputError, match=f"^{name} can be said of a single file"):
+            load_dataset(f"{folder}.zip", **option)
+        with pytest.raises(InputError, match="and demo has a layout of its own"):
+            load_dataset("demo", **option)

@@ -265,6 +265,62 @@ def test_an_unknown_way_to_merge_is_refused(write):
         read_ratings(write("1,1,1\n"), duplicates="first")
 
 
+# --- quotes, letters, lengths ---
+
+BANDS = "user\titem\trating\n" + "".join(
+    f"u{i}\t{chr(34) * (i == 5)}band{i}{chr(34) * (i == 900)}\t3\n" for i in range(1000)
+)
+
+
+def test_quotes_in_names_between_tabs_are_part_of_them(write):
+    ratings = read_ratings(write(BANDS))
+    assert len(ratings) == 1000
+    assert ratings["item"].iloc[[5, 900]].tolist() == ['"band5', 'band900"']
+    assert read_ratings(write('user\titem\trating\n1\t"Weird Al" Yankovic\t4\n'))["item"].tolist() == [
+        '"Weird Al" Yankovic'
+    ]
+
+
+def test_quotes_between_tabs_hold_together_where_the_first_line_is_quoted(write):
+    ratings = read_ratings(write('"user"\t"item"\t"rating"\n"1"\t"a ""b"" c"\t"4"\n'))
+    assert ratings.to_numpy().tolist() == [[1, 'a "b" c', 4.0]]
+
+
+def test_a_quote_that_is_not_closed_swallows_no_lines(write):
+    with pytest.raises(InputError, match="line 7: item goes on in the next line: is a quote not closed"):
+        read_ratings(write(BANDS.replace("\t", ",")))
+
+
+@pytest.mark.parametrize("length", [1_001, 200_000])
+def test_an_id_beyond_all_measure_is_named(write, length):
+    with pytest.raises(InputError, match="(line 2: item has .* characters|line 1: field larger than field limit)"):
+        read_ratings(write(f"user,item,rating\n1,{'x' * length},3\n2,y,4\n"))
+    assert len(read_ratings(write(f"user,item,rating\n1,{'x' * 1_000},3\n"))) == 1
+
+
+@pytest.mark.parametrize("date", ["03/12/2019", '"09 13, 2009"', "Sun Jul 30 07:44:10 -0700 2017", "2019-13-01"])
+def test_dates_that_could_be_misread_are_named_with_their_line(write, date):
+    with pytest.raises(InputError, match="line 2: timestamp .* is neither a number nor an ISO 8601 date such as"):
+        read_ratings(write(f"user,item,rating,date\n1,2,3,{date}\n"))
+
+
+@pytest.mark.parametrize("rating", ["\u00a03", "\u0663", "3\u2009", "\uff13"])
+def test_other_digits_and_blanks_are_named_with_their_line(write, rating):
+    with pytest.raises(InputError, match="line 3: rating .* is not a number"):
+        read_ratings(write(f"user,item,rating\n1,2,3\n1,3,{rating}\n"))
+
+
+def test_padding_after_a_byte_order_mark_is_kept(write):
+    ratings = read_ratings(write("\ufeff007,1,3\n8,2,4\n"))
+    assert ratings["user"].tolist() == ["007", "8"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "punycode", "idna", "utf-32"])
+def test_text_of_another_encoding_is_one_line(write, encoding):
+    with pytest.raises(InputError, match=f"(is not {encoding} text|cannot be read|cannot tell|none of|field)"):
+        read_ratings(write(b"1,2,3\n\xff\xfe\x00,4,5\n"), encoding=encoding)
+
+
 # --- choices without ratings ---
 
 
@@ -480,7 +536,9 @@ def test_a_bad_line_after_a_field_that_spans_lines(write):
 
 def test_a_bad_timestamp(write):
     path = write("1,2,3,100\n1,3,4,soon\n")
-    with pytest.raises(InputError, match=r"line 2: timestamp 'soon' is neither a number nor a date .*: '1,3,4,soon'"):
+    with pytest.raises(
+        InputError, match=r"line 2: timestamp 'soon' is neither a number nor an ISO 8601 date .*: '1,3,4,soon'"
+    ):
         read_ratings(path)
 
 

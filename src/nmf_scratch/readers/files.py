@@ -80,6 +80,10 @@ def reading(path: Path, encoding: str) -> Iterator[IO[bytes]]:
         byte = error.object[error.start]
         remedy = "pass encoding=..., as in encoding='latin-1' (option --encoding)"
         raise InputError(f"{path} is not {encoding} text (byte 0x{byte:02x}); {remedy}") from error
+    except UnicodeError as error:  # UTF-16 without a mark, punycode
+        raise InputError(
+            f"{path} is not {encoding} text ({error}); pass another encoding (option --encoding)"
+        ) from error
     except LookupError as error:
         if "encoding" not in str(error):
             raise

@@ -29,7 +29,7 @@ from nmf_scratch._check import InputError
 from nmf_scratch.data.dataset import Dataset
 from nmf_scratch.readers.cache import read_merged
 from nmf_scratch.readers.files import reading
-from nmf_scratch.readers.sniffing import ALIASES, SEPARATORS, Columns, first_lines, plain_name, split
+from nmf_scratch.readers.sniffing import ALIASES, SEPARATORS, Columns, are_quoted, first_lines, plain_name, split
 
 GROUPLENS_LICENCE = (
     "GroupLens terms: research use; passing on and commercial use are restricted, as a rule to those with permission; "
@@ -91,8 +91,8 @@ def read_file(
     )
 
 
-def read_folder(folder: Path, name: str | None = None, read: Reader = read_merged) -> Dataset:
-    """Read a folder in a MovieLens layout (or one that holds just such a folder).
+def read_folder(folder: Path, name: str | None = None, read: Reader = read_merged, encoding: str = "utf-8") -> Dataset:
+    """Read a folder in a MovieLens layout, or one that holds just such a folder; the encoding is that of CSV files.
 
     Raises
     ------
@@ -102,7 +102,7 @@ def read_folder(folder: Path, name: str | None = None, read: Reader = read_merge
     for place in (folder, *sorted(entry for entry in folder.iterdir() if entry.is_dir())):
         for key_file, reader in _LAYOUTS.items():
             if (place / key_file).is_file():
-                return reader(place, name or folder.name, read)
+                return reader(place, name or folder.name, read, encoding)
     raise InputError(
         f"{folder} holds none of {', '.join(_LAYOUTS)}, so it is no MovieLens folder; give the file of ratings itself"
     )
@@ -118,9 +118,10 @@ def read_attributes(path: Path, key: str, ids: pd.Series, encoding: str = "utf-8
     """
     _, head = first_lines(path, encoding)[0]
     separator = max(SEPARATORS[1:], key=lambda s: len(split(head, s)))
-    names = split(head, separator)
+    quoted = are_quoted(head, separator)
+    names = split(head, separator, quoted=quoted)
     id_name = next((name for name in names if plain_name(name) in ALIASES[key]), names[0])
-    table = _read_table(path, separator, encoding, header=0, text=id_name).rename(columns={id_name: key})
+    table = _read_table(path, separator, encoding, header=0, text=id_name, quoted=quoted).rename(columns={id_name: key})
     if ids.dtype.kind == "i":  # what is no number cannot match
         table[key] = pd.to_numeric(table[key], errors="coerce")
         table = table.dropna(subset=[key]).astype({key: np.int64})
@@ -142,7 +143,7 @@ def year_of(titles: pd.Series) -> pd.Series:
 # --- the three layouts ----------------------------------------------------------------------------------------------
 
 
-def _read_100k(folder: Path, name: str, read: Reader) -> Dataset:
+def _read_100k(folder: Path, name: str, read: Reader, encoding: str) -> Dataset:
     columns: Columns = {"user": 0, "item": 1, "rating": 2, "timestamp": 3}
     ratings, n_duplicates = read(folder / "u.data", separator="\t", columns=columns, header=False, padded_ids=False)
     users = items = None
@@ -154,7 +155,7 @@ def _read_100k(folder: Path, name: str, read: Reader) -> Dataset:
     return _movielens(name, folder, ratings, users, items, n_duplicates, fold)
 
 
-def _read_dat(folder: Path, name: str, read: Reader) -> Dataset:
+def _read_dat(folder: Path, name: str, read: Reader, encoding: str) -> Dataset:
     columns: Columns = {"user": 0, "item": 1, "rating": 2, "timestamp": 3}
     ratings, n_duplicates = read(
         folder / "ratings.dat", separator="::", columns=columns, header=False, padded_ids=False
@@ -172,15 +173,15 @@ def _read_dat(folder: Path, name: str, read: Reader) -> Dataset:
     return _movielens(name, folder, ratings, users, items, n_duplicates)
 
 
-def _read_csv(folder: Path, name: str, read: Reader) -> Dataset:
-    ratings, n_duplicates = read(folder / "ratings.csv", separator=",", padded_ids=False)
+def _read_csv(folder: Path, name: str, read: Reader, encoding: str) -> Dataset:
+    ratings, n_duplicates = read(folder / "ratings.csv", separator=",", padded_ids=False, encoding=encoding)
     items = None
     if (folder / "movies.csv").is_file():
-        items = read_attributes(folder / "movies.csv", "item", ratings["item"])
+        items = read_attributes(folder / "movies.csv", "item", ratings["item"], encoding)
     return _movielens(name, folder, ratings, None, items, n_duplicates)
 
 
-_LAYOUTS: dict[str, Callable[[Path, str, Reader], Dataset]] = {
+_LAYOUTS: dict[str, Callable[[Path, str, Reader, str], Dataset]] = {
     "u.data": _read_100k,
     "ratings.dat": _read_dat,
     "ratings.csv": _read_csv,
@@ -255,10 +256,11 @@ def _read_table(
     header: int | None = None,
     names: list[str] | None = None,
     text: str = "zip",
+    quoted: bool = False,
 ) -> pd.DataFrame:
     """Read a small table; the column `text` is not turned into numbers."""
     options: dict[str, Any] = {"sep": separator, "header": header, "names": names, "dtype": {text: str}}
-    options["quoting"] = csv.QUOTE_MINIMAL if separator in ",;" else csv.QUOTE_NONE
+    options["quoting"] = csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
     try:
         with reading(path, encoding) as handle:
             table: pd.DataFrame = pd.read_csv(

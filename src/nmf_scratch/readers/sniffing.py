@@ -2,7 +2,9 @@ r"""How a delimited file is laid out, and which of its lines is wrong.
 
 `sniff` looks at the first lines: which separator splits them all alike, whether the first one is a header, and which
 column is which. `first_problem` is the other end: when a check over whole columns has failed, it walks the file line
-by line and names the culprit. Both split lines in the same way, ``::`` plainly, anything else as CSV with quotes.
+by line and names the culprit. Both split lines in the same way, ``::`` plainly, anything else as CSV, where quotes
+hold fields together; between tabs, where names like ``"Weird Al" Yankovic`` are common, only if the first line has
+such a field.
 """
 
 from __future__ import annotations
@@ -56,6 +58,9 @@ _SINGLE_CHARACTERS = "\t !#$%&*,/:;<=>?@^|~"  # what neither numbers nor words n
 _EARLIEST = 1e8
 """Numbers from here on are Unix seconds (from 1973 on) rather than counts."""
 
+LONGEST_ID = 1_000
+"""Characters; what is longer is a field that was not closed."""
+
 _LINES_SNIFFED = 20
 _SHOWN_CHARACTERS = 120
 _IF_IMPLICIT = ", or implicit=True (option --implicit) if it holds choices without ratings"
@@ -70,6 +75,7 @@ class Format:
     skip: int  # physical lines before the first line of data
     names: tuple[str, ...]  # of the header; empty without one
     positions: dict[str, int]  # of user, item, and, where there are any, rating and timestamp
+    quoted: bool = True  # whether quotes hold fields together
 
 
 def sniff(
@@ -93,16 +99,18 @@ def sniff(
     lines = first_lines(path, encoding)
     separator = separator or guess_separator(path, [line for _, line in lines], required)
     number, line = lines[0]
-    first = split(line, separator)
+    quoted = are_quoted(line, separator)
+    first = split(line, separator, quoted=quoted)
     if len(first) < len(required):
         raise InputError(_misfit(path, number, line, separator))
-    named = header if header is not None else _has_names(columns) or _is_header(first, lines, separator, required)
+    second = split(lines[1][1], separator, quoted=quoted) if len(lines) > 1 else []
+    named = header if header is not None else _has_names(columns) or _is_header(first, second, required)
     if named and len(lines) == 1:
         raise InputError(f"{path} holds a header but no rating; give a file with at least one line of data")
     names = tuple(first) if named else ()
-    sample = split(lines[1][1], separator) if named else first
+    sample = second if named else first
     positions = _given(path, columns, names, len(first)) if columns else _guessed(path, names, sample, required)
-    form = Format(separator, len(first), number if named else number - 1, names, positions)
+    form = Format(separator, len(first), number if named else number - 1, names, positions, quoted)
     # pandas takes the surplus of a first line for row labels, without a word.
     if len(sample) > len(first) and (problem := first_problem(path, form, encoding)):
         raise InputError(problem)
@@ -127,7 +135,7 @@ def first_lines(path: Path, encoding: str) -> list[tuple[int, str]]:
 
 def guess_separator(path: Path, lines: list[str], required: tuple[str, ...] = REQUIRED) -> str:
     """Return the separator that cuts the first line into fields enough, and most other lines alike."""
-    counts = {s: [len(split(line, s)) for line in lines] for s in SEPARATORS}
+    counts = {s: [len(split(line, s, quoted=are_quoted(lines[0], s))) for line in lines] for s in SEPARATORS}
     fitting = [s for s in SEPARATORS if counts[s][0] >= len(required)]
     if not fitting:
         pairs = any(count[0] == len(PAIR) for count in counts.values())
@@ -139,29 +147,39 @@ def guess_separator(path: Path, lines: list[str], required: tuple[str, ...] = RE
     return max(fitting, key=lambda s: sum(count == counts[s][0] for count in counts[s]))
 
 
-def split(line: str, separator: str) -> list[str]:
-    """Cut one line into fields; quotes count unless the separator is ``::``."""
+def are_quoted(first: str, separator: str) -> bool:
+    """Tell by its first line whether quotes hold the fields of a file together."""
     if separator == "::":
-        return line.split("::")
-    return next(csv.reader([line], delimiter=separator, skipinitialspace=True), [])
+        return False
+    return separator != "\t" or any(len(f) > 1 and f[0] == f[-1] == '"' for f in first.strip().split("\t"))
+
+
+def split(line: str, separator: str, *, quoted: bool = True) -> list[str]:
+    """Cut one line into fields."""
+    if separator == "::" or not quoted:
+        return line.split(separator)
+    try:
+        return next(csv.reader([line], delimiter=separator, skipinitialspace=True), [])
+    except csv.Error:  # a field beyond all measure
+        return [line]
 
 
 def is_number(text: str) -> bool:
-    """Whether a field holds a number (``nan`` and ``inf`` included)."""
+    """Whether a field holds a number in plain digits (``nan`` and ``inf`` included)."""
     try:
         float(text)
     except ValueError:
         return False
-    return "_" not in text
+    return "_" not in text and text.isascii()
 
 
-def _is_header(first: list[str], lines: list[tuple[int, str]], separator: str, required: tuple[str, ...]) -> bool:
+def _is_header(first: list[str], second: list[str], required: tuple[str, ...]) -> bool:
     """Whether a first line names the columns: no number is in it, though ratings, or the next line, are numbers."""
     if any(map(is_number, first)):
         return False
     if "rating" in required or {plain_name(name) for name in first} & {a for names in ALIASES.values() for a in names}:
         return True
-    return len(lines) > 1 and any(map(is_number, split(lines[1][1], separator)))
+    return any(map(is_number, second))
 
 
 def plain_name(name: str) -> str:
@@ -251,18 +269,24 @@ def locate(path: Path, columns: Columns | None, names: tuple[str, ...], *, impli
 
 def first_problem(path: Path, form: Format, encoding: str) -> str | None:
     """Walk a file line by line and describe the first bad line (None if each looks right)."""
+    number = 0
     with reading_lines(path, encoding) as text:
-        for number, raw, fields in _records(text, form.separator):
-            problem = _problem(fields, form) if number > form.skip and raw.strip() else None
-            if problem:
-                return f"{path}, line {number}: {problem}: {_shorten(raw)!r}"
+        try:
+            for number, raw, fields in _records(text, form):
+                problem = _problem(fields, form) if number > form.skip and raw.strip() else None
+                if problem:
+                    return f"{path}, line {number}: {problem}: {_shorten(raw)!r}"
+        except csv.Error as error:
+            return f"{path}, after line {number}: {error} (is a quote not closed?)"
     return None
 
 
-def _records(lines: Iterable[str], separator: str) -> Iterator[tuple[int, str, list[str]]]:
+def _records(lines: Iterable[str], form: Format) -> Iterator[tuple[int, str, list[str]]]:
     """Yield (line number, raw text, fields); a quoted field may span lines."""
-    if separator == "::":
-        yield from ((i, line.rstrip("\r\n"), line.rstrip("\r\n").split("::")) for i, line in enumerate(lines, start=1))
+    separator = form.separator
+    if not form.quoted:
+        plain = (line.rstrip("\r\n") for line in lines)
+        yield from ((i, line, line.split(separator)) for i, line in enumerate(plain, start=1))
         return
     consumed: list[str] = []
     number = 1
@@ -277,11 +301,21 @@ def _records(lines: Iterable[str], separator: str) -> Iterator[tuple[int, str, l
 def _problem(fields: list[str], form: Format) -> str | None:
     if len(fields) != form.n_fields:
         return f"{len(fields)} field(s) where {form.n_fields} are expected (correct or remove the line)"
-    for role in ("user", "item"):
-        if not fields[form.positions[role]].strip():
-            return f"{role} is missing (add it or remove the line)"
+    for role in PAIR:
+        if problem := _id_problem(fields[form.positions[role]]):
+            return f"{role} {problem}"
     rating = form.positions.get("rating")
     return (_rating_problem(fields[rating]) if rating is not None else None) or _time_problem(fields, form)
+
+
+def _id_problem(text: str) -> str | None:
+    if not text.strip():
+        return "is missing (add it or remove the line)"
+    if "\n" in text or "\r" in text:
+        return "goes on in the next line: is a quote not closed? (close it, or remove it)"
+    if len(text) > LONGEST_ID:
+        return f"has {len(text):,} characters, at most {LONGEST_ID:,} can be an id: is a quote not closed?"
+    return None
 
 
 def _rating_problem(text: str) -> str | None:
@@ -299,13 +333,16 @@ def _time_problem(fields: list[str], form: Format) -> str | None:
     where = form.positions.get("timestamp")
     if where is None or (is_number(fields[where]) and math.isfinite(float(fields[where]))) or _is_date(fields[where]):
         return None
-    return f"timestamp {fields[where]!r} is neither a number nor a date (correct it, or leave the column out)"
+    return (
+        f"timestamp {fields[where]!r} is neither a number nor an ISO 8601 date such as 2019-12-03 (write it so, or "
+        "leave the column out: --columns user=…,item=…,rating=…)"
+    )
 
 
 def _is_date(text: str) -> bool:
     import pandas as pd  # only here, and only after an error
 
-    return bool(pd.notna(pd.to_datetime(text, errors="coerce", utc=True)))
+    return bool(pd.notna(pd.to_datetime(text, errors="coerce", utc=True, format="ISO8601")))
 
 
 def _shorten(line: str) -> str:

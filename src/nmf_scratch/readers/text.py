@@ -15,6 +15,7 @@ its zeros belong to it. Where ids are text, each distinct one is kept once while
 
 from __future__ import annotations
 
+import codecs
 import csv
 import re
 from collections.abc import Iterator
@@ -28,7 +29,7 @@ from numpy.typing import NDArray
 from nmf_scratch._check import InputError
 from nmf_scratch.readers.binary import SUFFIXES, read_binary, spread
 from nmf_scratch.readers.files import reading
-from nmf_scratch.readers.sniffing import Columns, Format, first_problem, sniff
+from nmf_scratch.readers.sniffing import LONGEST_ID, Columns, Format, first_problem, sniff
 from nmf_scratch.readers.table import checked, has_blanks, how_to_merge, is_sound, merge_repeats, with_seconds
 
 _CHUNK_LINES = 2**17  # some 20 MB in pandas' hands; larger ones are slower, too
@@ -128,6 +129,8 @@ def _gather(path: Path, form: Format, encoding: str, text: set[int]) -> dict[str
             raise _bad_line(path, form, encoding, "its values do not fit their columns")
         for role, column in columns.items():
             column.add(chunk[role])
+            if not column.is_sound:
+                raise _bad_line(path, form, encoding, f"a {role} is too long, or several lines")
         has_blank_end |= has_blanks(fields[form.n_fields - 1])
         n_lines += len(fields)
     # pandas fills up lines that are too short, so a blank end is suspect.
@@ -155,6 +158,7 @@ class _Column:
         self._values: NDArray[Any] = np.empty(0, np.int64)
         self._n = 0
         self._places: dict[str, int] = {}
+        self.is_sound = True  # no text in it is as long as none should be, or several lines
 
     def add(self, column: pd.Series) -> None:
         """Append the entries of the next chunk."""
@@ -162,6 +166,7 @@ class _Column:
             self._append(column.to_numpy(np.int64 if column.dtype.kind == "i" else np.float64))
             return
         positions, texts = pd.factorize(column)
+        self.is_sound &= not any(len(text) > LONGEST_ID or "\n" in text or "\r" in text for text in texts)
         places = [self._places.setdefault(text, len(self._places)) for text in texts]
         self._append(np.array(places, np.int32)[positions])
 
@@ -197,7 +202,7 @@ def _chunks(path: Path, form: Format, encoding: str, text: set[int]) -> Iterator
         "names": range(step * form.n_fields - step + 1),
         "na_values": inner,
         "dtype": {step * i: str for i in text},
-        "quoting": csv.QUOTE_NONE if step == 2 else csv.QUOTE_MINIMAL,
+        "quoting": csv.QUOTE_MINIMAL if form.quoted else csv.QUOTE_NONE,
     }
     try:
         with reading(path, encoding) as handle, pd.read_csv(
@@ -227,6 +232,7 @@ def _has_padded_number(path: Path, separator: str, encoding: str) -> bool:
     tail = np.frombuffer(b"\n", np.uint8)  # the file begins like a line
     with reading(path, "bytes") as handle:
         while chunk := handle.read(_BLOCK_BYTES):
+            chunk = chunk.removeprefix(codecs.BOM_UTF8)
             data = np.concatenate([tail, np.frombuffer(chunk, np.uint8)])
             first, second = data[1:-1], data[2:]
             padded = (first == ord("0")) & (second >= ord("0")) & (second <= ord("9"))
