@@ -102,8 +102,9 @@ bench-scale: $(RUN) ## time epochs of 1M to 100M ratings against the machine's l
 	@$(PY) benchmarks/scale.py $(ARGS)
 
 .PHONY: bench-peers
-bench-peers: $(RUN) $(PEERS)/.made ## time against other libraries; a quick look: make bench-peers ARGS=--quick
+bench-peers: $(RUN) $(PEERS)/.made ## time, and compare lists, against other libraries; a quick look: make bench-peers ARGS=--quick
 	@$(PY) benchmarks/peers.py --peers $(PEERS)/bin/python $(ARGS)
+	@$(PY) benchmarks/lists.py --peers $(PEERS)/bin/python $(ARGS)
 
 .PHONY: results
 results: $(RUN) ## measure accuracy on the folds of MovieLens 100K; rewrites the README's table and figures

@@ -17,7 +17,7 @@ from nmf_scratch.plots.style import save_figure
 from nmf_scratch.solvers import SOLVERS
 
 ROOT = Path(__file__).parents[1]
-BEGIN, END = "<!-- accuracy: written by `make results` -->", "<!-- accuracy: end -->"
+MARKS = "<!-- accuracy: written by `make results` -->", "<!-- accuracy: end -->"
 
 
 def measure(dataset) -> dict[str, dict[str, float]]:
@@ -42,11 +42,12 @@ def as_markdown(scores: dict[str, dict[str, float]]) -> str:
     return "\n".join(lines)
 
 
-def write_between_markers(path: Path, text: str) -> None:
-    """Replace what stands between the markers of a file."""
-    before, rest = path.read_text(encoding="utf-8").split(BEGIN)
-    _, after = rest.split(END)
-    path.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}", encoding="utf-8")
+def write_between(marks: tuple[str, str], path: Path, text: str) -> None:
+    """Replace what stands between two marks in a file."""
+    begin, end = marks
+    before, rest = path.read_text(encoding="utf-8").split(begin)
+    _, after = rest.split(end)
+    path.write_text(f"{before}{begin}\n{text}\n{end}{after}", encoding="utf-8")
 
 
 def draw(dataset, bar: float) -> None:
@@ -62,7 +63,7 @@ def main() -> None:
     """Measure, write, draw."""
     dataset = load_dataset("ml-100k")
     scores = measure(dataset)
-    write_between_markers(ROOT / "README.md", as_markdown(scores))
+    write_between(MARKS, ROOT / "README.md", as_markdown(scores))
     draw(dataset, bar=scores["bias model"]["rmse"])
     print(as_markdown(scores))
 

@@ -22,6 +22,7 @@ DOCS = Path(__file__).parent
 ROOT = DOCS.parent
 sys.path.append(str(ROOT / "benchmarks"))
 
+import lists  # noqa: E402
 import output  # noqa: E402
 import peers  # noqa: E402
 from roofline import Roofs  # noqa: E402
@@ -205,8 +206,14 @@ def memory_table() -> str:
 # ---- writing
 
 
+def lists_table() -> str:
+    """Return the lists of other libraries beside ours, as `make bench-peers` measured them."""
+    return lists.as_markdown(stored("lists"))
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "solvers": solver_table,
+    "lists": lists_table,
     "advice": advice,
     "defaults": defaults_table,
     "speed": speed_table,
