@@ -215,6 +215,15 @@ def read_dataset(
     return dataset
 
 
+SOURCE = ("data_dir", "columns", "separator", "encoding", "items", "implicit")
+"""Options that say how a data set is read, by the names of the parameters of `read_dataset`."""
+
+
+def read_asked(options: Mapping[str, Any], *, counts: bool | str = True) -> Dataset:
+    """Load the data set that a command's options describe."""
+    return read_dataset(options["dataset"], **{n: options[n] for n in SOURCE if n in options}, counts=counts)
+
+
 def _merged(dataset: Dataset, implicit: bool) -> str:
     """Say what became of repeated pairs."""
     from nmf_scratch.readers.table import MERGED, how_to_merge

@@ -35,7 +35,7 @@ from nmf_scratch.cli._common import (
     new_table,
     note,
     print_json,
-    read_dataset,
+    read_asked,
     run_alone,
     stdout,
 )
@@ -90,6 +90,7 @@ def compare(
     as_json: JsonOption = False,
 ) -> None:
     """Compare solvers on the same folds, from the same start, by the same objective."""
+    options = locals()
     from nmf_scratch.evaluation.baselines import BiasModel
     from nmf_scratch.evaluation.comparison import PROBLEM, last_epochs
     from nmf_scratch.evaluation.cross_validation import cross_validate
@@ -105,9 +106,7 @@ def compare(
     models = _listing(names, n_components, seed) if ranking else {}
     if not models:
         make_folder(output)
-    data = read_dataset(
-        dataset, data_dir=data_dir, columns=columns, separator=separator, encoding=encoding, items=items
-    )
+    data = read_asked(options)
     note(describe_line(data))
     splitter = make_splitter(folds, data, seed)
     title = f"{data.name}, folds: {folds}, k = {n_components}"

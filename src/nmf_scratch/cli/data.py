@@ -22,7 +22,7 @@ from nmf_scratch.cli._common import (
     new_table,
     note,
     print_json,
-    read_dataset,
+    read_asked,
     run,
     stdout,
 )
@@ -88,17 +88,10 @@ def stats(
     as_json: JsonOption = False,
 ) -> None:
     """Show the numbers of a dataset: size, density, ratings, long tail."""
+    options = locals()
     from nmf_scratch.data.statistics import describe
 
-    data = read_dataset(
-        dataset,
-        data_dir=data_dir,
-        columns=columns,
-        separator=separator,
-        encoding=encoding,
-        items=items,
-        implicit=implicit,
-    )
+    data = read_asked(options)
     numbers = describe(data)
     if as_json:
         print_json(asdict(numbers))

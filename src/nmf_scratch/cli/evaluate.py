@@ -34,7 +34,7 @@ from nmf_scratch.cli._common import (
     make_splitter,
     note,
     print_json,
-    read_dataset,
+    read_asked,
     run_alone,
     stdout,
 )
@@ -86,18 +86,10 @@ def evaluate(
     as_json: JsonOption = False,
 ) -> None:
     """Cross-validate a solver beside the baselines (nothing is saved): RMSE and MAE, or ranking metrics."""
-    model, ranking = make_model(locals()), ranking or implicit
+    options = locals()
+    model, ranking = make_model(options), ranking or implicit
     length = _check_ranking(ranking, n, threshold)
-    data = read_dataset(
-        dataset,
-        data_dir=data_dir,
-        columns=columns,
-        separator=separator,
-        encoding=encoding,
-        items=items,
-        implicit=implicit,
-        counts=True if ranking else "--implicit",
-    )
+    data = read_asked(options, counts=True if ranking else "--implicit")
     note(describe_line(data))
     splitter = make_splitter(folds, data, seed)
     title = f"{data.name}, folds: {folds}"

@@ -63,7 +63,7 @@ from nmf_scratch.cli._common import (
     make_splitter,
     note,
     print_json,
-    read_dataset,
+    read_asked,
     run_alone,
     stdout,
     stop_writing,
@@ -132,16 +132,7 @@ def train(
     """Cross-validate a solver beside the baselines, refit it on all ratings, and save the run with a ranking model."""
     options = {name: value for name, value in locals().items() if name not in NO_PART_OF_A_RUN}
     model = make_model(options)
-    data = read_dataset(
-        dataset,
-        data_dir=data_dir,
-        columns=columns,
-        separator=separator,
-        encoding=encoding,
-        items=items,
-        implicit=implicit,
-        counts=implicit or "--implicit",
-    )
+    data = read_asked(options, counts=implicit or "--implicit")
     options["dataset"] = dataset or data.name  # what the default turned out to be
     splitter = make_splitter(folds, data, seed)
     note(describe_line(data))

@@ -14,7 +14,7 @@ from nmf_scratch.cli._common import (
     JsonOption,
     SeparatorOption,
     note,
-    read_dataset,
+    read_asked,
     run_alone,
 )
 from nmf_scratch.cli._drawing import DarkOption, Format, FormatOption, OutputOption, save_figures
@@ -34,18 +34,11 @@ def dataset(
     as_json: JsonOption = False,
 ) -> None:
     """Draw a dataset: ratings, long tail, sparsity, time, genres, users, and which items are alike."""
+    options = locals()
     from nmf_scratch.data.statistics import lacking
     from nmf_scratch.plots.dataset import dataset_figures
 
-    data = read_dataset(
-        dataset,
-        data_dir=data_dir,
-        columns=columns,
-        separator=separator,
-        encoding=encoding,
-        items=items,
-        implicit=implicit,
-    )
+    data = read_asked(options)
     if missing := lacking(data):
         note(f"{data.name} does not say {' or '.join(missing)}: figures that need it are left out")
     folder = output or Path("runs", "figures", data.name)
