@@ -71,6 +71,8 @@ class TestTables:
         with pytest.raises(InputError, match="mix floats with integers too large for them, such as 9007199254740993"):
             LabelEncoder().fit([2**53, 2**53 + 1, 0.5])
         with pytest.raises(InputError, match="labels mix floats"):
+            LabelEncoder().fit([10**400, 0.5])
+        with pytest.raises(InputError, match="labels mix floats"):
             encode([(2**53 + 1, 1), (0.5, 1)], [1, 2])
         assert LabelEncoder().fit([2**53, 3, 0.5]).classes_.tolist() == [0.5, 3.0, 2.0**53]
 

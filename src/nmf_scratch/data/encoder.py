@@ -299,10 +299,11 @@ def _labels(y: Any, name: str = "labels") -> _Labels:
 
 def check_exact(objects: Iterable[Any]) -> None:
     """Refuse integers beside floats that no float can hold: two of them could become one label."""
-    beyond = next((x for x in objects if isinstance(x, int | np.integer) and int(float(x)) != int(x)), None)
+    whole = (int(x) for x in objects if isinstance(x, int | np.integer) and abs(int(x)) > 2**53)
+    beyond = next((x for x in whole if x.bit_length() > 1000 or int(float(x)) != x), None)
     if beyond is not None:
         raise InputError(
-            f"labels mix floats with integers too large for them, such as {int(beyond)}: convert all to int, or to str"
+            f"labels mix floats with integers too large for them, such as {beyond}: convert all to int, or to str"
         )
 
 
