@@ -2,8 +2,8 @@
 
     python list_worker.py LIBRARY TRAIN.npz LISTS.npz SETTINGS
 
-Runs in the environment of that library, without nmf_scratch. TRAIN holds users, items, values and shape; LISTS gets the
-ten best items of every user that are not in TRAIN, shape (n_users, 10), −1 where a list ends early.
+Runs in the environment of that library, without nmf_scratch. TRAIN holds users, items, weights and shape; LISTS gets
+the ten best items of every user that are not in TRAIN, shape (n_users, 10), −1 where a list ends early.
 """
 
 from __future__ import annotations
@@ -16,12 +16,6 @@ import numpy as np
 from scipy.sparse import coo_matrix, csr_matrix
 
 N = 10
-
-
-def weighted(values: np.ndarray, confidences: list[float]) -> np.ndarray:
-    """Return the confidence of each rating: given at the quarters of the scale, linear in between."""
-    levels = np.linspace(values.min(), values.max(), len(confidences))
-    return np.interp(values, levels, confidences).astype(np.float32)
 
 
 def implicit(train: csr_matrix, *, factors: int, scale: float, regularization: float) -> np.ndarray:
@@ -53,12 +47,10 @@ LIBRARIES = {"implicit": implicit, "poismf": poismf}
 def main(library: str, given: str, answer: str, words: str) -> None:
     """Read, fit, recommend, write."""
     settings: dict[str, Any] = json.loads(words)
-    confidences = settings.pop("confidences")
     with np.load(given) as data:
-        users, items, values, shape = data["users"], data["items"], data["values"], tuple(data["shape"])
-    train = csr_matrix((weighted(values, confidences), (users, items)), shape=shape)
+        train = csr_matrix((data["weights"], (data["users"], data["items"])), shape=tuple(data["shape"]))
     lists = np.asarray(LIBRARIES[library](train, **settings), dtype=np.int64)
-    lists[(lists < 0) | (lists >= shape[1])] = -1
+    lists[(lists < 0) | (lists >= train.shape[1])] = -1
     np.savez(answer, lists=lists)
 
 

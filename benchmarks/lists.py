@@ -32,14 +32,15 @@ import numpy as np
 import output
 import pandas as pd
 from accuracy import write_between
-from output import row, say
+from output import say
+from peers import PeerError
 
 from nmf_scratch import NMF, KFold, PredefinedSplit, evaluate_ranking, load_dataset
-from nmf_scratch._archive import replacing
 from nmf_scratch.data.inputs import encode
 from nmf_scratch.evaluation.baselines import EASE, ItemKNN, Popularity
 from nmf_scratch.evaluation.cross_validation import summarise
-from nmf_scratch.problem.preference import STARS
+from nmf_scratch.fitted.state import scale_of
+from nmf_scratch.problem.preference import Preference
 
 SOURCE = Path(__file__).parent
 LIKED = 4.0
@@ -57,10 +58,6 @@ METRICS = {
 Settings = dict[str, Any]
 
 
-class PeerError(Exception):
-    """A library cannot be measured; the text says why."""
-
-
 class Peer:
     """A library in an environment of its own, as an estimator that `evaluate_ranking` can judge."""
 
@@ -73,8 +70,9 @@ class Peer:
         with tempfile.TemporaryDirectory() as folder:
             given, answer = Path(folder, "train.npz"), Path(folder, "lists.npz")
             shape = ratings.n_users, ratings.n_items
-            np.savez(given, users=ratings.users, items=ratings.items, values=ratings.values, shape=shape)
-            words = [self.library, str(given), str(answer), json.dumps({"confidences": STARS, **self.settings})]
+            weights = Preference.of(None, "stars", ratings, scale_of(ratings, "infer")).confidence(ratings.values)
+            np.savez(given, users=ratings.users, items=ratings.items, weights=weights, shape=shape)
+            words = [self.library, str(given), str(answer), json.dumps(self.settings)]
             done = subprocess.run(
                 [self.python, str(SOURCE / "list_worker.py"), *words], capture_output=True, text=True, check=False
             )
@@ -154,16 +152,16 @@ def compete(name: str, make: Any, settings: list[Settings], data: Any, folds: li
 
 def as_markdown(results: dict[str, Any], metrics: Iterable[str] = METRICS) -> str:
     """Return the table, a line for each model."""
-    heads = [METRICS[metric] for metric in metrics]
-    lines = [row(["model", *heads, "setting"]), row(["---", *["---:"] * len(heads), "---"])]
-    for name, result in results["models"].items():
-        if "missing" in result:
-            lines.append(row([name, *["–"] * len(heads), result["missing"]]))
-            continue
-        cells = [number(metric, *result["scores"][metric]) for metric in metrics]
-        setting = ", ".join(f"{key}={value}" for key, value in result["settings"].items()) or "none"
-        lines.append(row([name, *cells, setting]))
-    return "\n".join(lines)
+    rows = [line_of(name, result, metrics) for name, result in results["models"].items()]
+    return output.table(2, ["model", "setting", *(METRICS[metric] for metric in metrics)], rows)
+
+
+def line_of(name: str, result: dict[str, Any], metrics: Iterable[str]) -> list[str]:
+    """Return the line of one model, or why there is none."""
+    if "missing" in result:
+        return [name, result["missing"], *("–" for _ in metrics)]
+    setting = ", ".join(f"{key}={value}" for key, value in result["settings"].items()) or "none"
+    return [name, setting, *(number(metric, *result["scores"][metric]) for metric in metrics)]
 
 
 def number(metric: str, mean: float, error: float) -> str:
@@ -194,9 +192,8 @@ def main() -> None:
             say(f"{name} is left out: {error}")
     folder.mkdir(parents=True, exist_ok=True)
     text = f"# Lists, against other libraries\n\n{output.preface(results)}\n\n{as_markdown(results)}\n"
-    for path, content in ((folder / "lists.json", json.dumps(results, indent=1) + "\n"), (folder / "lists.md", text)):
-        with replacing(path) as file:
-            file.write(content.encode())
+    output.write(folder / "lists.json", json.dumps(results, indent=1) + "\n")
+    output.write(folder / "lists.md", text)
     if not options.quick:
         write_between(MARKS, SOURCE.parent / "README.md", as_markdown(results, SHORT))
     print(as_markdown(results))

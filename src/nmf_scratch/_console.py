@@ -34,6 +34,11 @@ def visible(text: str, *, cell: bool = False) -> str:
     return _ALSO_IN_CELLS.sub(_code, shown) if cell else shown
 
 
+def in_json(text: str) -> str:
+    r"""Return JSON in which such characters are escaped as ``\u001b``, which means the same."""
+    return _STEERING.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
 def _code(found: re.Match[str]) -> str:
     return found[0].encode("unicode_escape").decode()
 

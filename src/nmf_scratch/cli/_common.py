@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import sys
 import warnings
 from collections.abc import Callable, Mapping
@@ -17,7 +16,7 @@ from rich import box
 from rich.table import Table
 
 from nmf_scratch._check import InputError
-from nmf_scratch._console import PlainConsole, PlainTable
+from nmf_scratch._console import PlainConsole, PlainTable, in_json
 from nmf_scratch.cli._complete import complete_dataset, complete_solver
 
 if TYPE_CHECKING:
@@ -169,7 +168,7 @@ def print_json(content: Any) -> None:
     """Print plain JSON on stdout, in ASCII where the stream is not UTF-8."""
     is_utf8 = (sys.stdout.encoding or "utf-8").lower().replace("-", "") == "utf8"
     text = json.dumps(content, indent=2, ensure_ascii=not is_utf8, default=str)
-    sys.stdout.write(_BEYOND_ASCII.sub(lambda found: f"\\u{ord(found[0]):04x}", text) + "\n")
+    sys.stdout.write(in_json(text) + "\n")
 
 
 def read_dataset(
@@ -311,10 +310,6 @@ def as_weighting(text: str) -> str | float:
         return float(text)
     except ValueError:
         return text
-
-
-_BEYOND_ASCII = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-"""Characters that steer a terminal, or are none, and that JSON lets stand."""
 
 
 def new_table(title: str, **options: Any) -> Table:

@@ -416,7 +416,9 @@ def train_test_split(
     n_samples = _common_length(**{f"array {position}": array for position, array in enumerate(arrays, start=1)})
     n_train, n_test = _sizes(train_size, test_size, n_samples)
     order = _order(n_samples, random_state) if shuffle else np.arange(n_samples)
-    parts = np.sort(order[n_samples - n_test - n_train : n_samples - n_test]), np.sort(order[n_samples - n_test :])
+    part = np.zeros(n_samples, np.int8)
+    part[order[n_samples - n_test :]], part[order[: n_samples - n_test - n_train]] = 1, 2
+    parts = np.flatnonzero(part == 0), np.flatnonzero(part == 1)
     return [_take(array, part) for array in arrays for part in parts]
 
 

@@ -83,19 +83,19 @@ def load_dataset(
     folder = Path(data_dir or default_data_dir())
     merge = how_to_merge(duplicates, implicit)
     read = partial(read_merged, cache=folder / "cache" if cache else None, duplicates=merge)
-    layout: dict[str, Any] = {"columns": columns, "separator": separator, "header": header, "encoding": encoding}
-    of_a_file = {**layout, "items": items, "users": users, "encoding": None}
+    layout = {"columns": columns, "separator": separator, "header": header, "encoding": encoding}
+    options: dict[str, Any] = {**layout, "items": items, "users": users}
     if isinstance(name_or_path, str) and name_or_path in CATALOGUE:
-        _refuse_given(of_a_file, name_or_path)
+        _refuse_given(options, name_or_path)
         return _load_named(name_or_path, folder, download, report, read)
     path = Path(name_or_path).expanduser()
     if not path.exists():
         raise InputError(_unknown(str(name_or_path)))
     if path.is_dir():
-        _refuse_given(of_a_file, str(path))
+        _refuse_given(options, str(path))
         return read_folder(path, path.resolve().name, read, encoding)
     read_path = _read_zip if path.suffix.lower() == ".zip" else read_file
-    return read_path(path, items=items, users=users, read=read, implicit=implicit, **layout)
+    return read_path(path, read=read, implicit=implicit, **options)
 
 
 def _load_named(name: str, data_dir: Path, may_download: bool, report: Report | None, read: Reader) -> Dataset:
@@ -127,14 +127,18 @@ def _read_zip(archive: Path, read: Reader, **options: Any) -> Dataset:
         if len(files) == 1:
             dataset = read_file(files[0], read=read, **options)
         else:
-            _refuse_given({**options, "encoding": None, "implicit": None}, str(archive))
+            _refuse_given(options, str(archive))
             dataset = read_folder(folder, read=read, encoding=options.get("encoding", "utf-8"))
     return replace(dataset, name=archive.stem, source=str(archive))
 
 
+OF_A_FILE = ("columns", "separator", "header", "items", "users")
+"""Options that say how a single file is laid out, or what stands beside it."""
+
+
 def _refuse_given(options: dict[str, Any], name: str) -> None:
     """Refuse options of a single file for data whose layout is known: they would have no effect."""
-    if given := [option for option, value in options.items() if value is not None]:
+    if given := [option for option in OF_A_FILE if options.get(option) is not None]:
         raise InputError(
             f"{' and '.join(given)} can be said of a single file, and {name} has a layout of its own: leave them out, "
             "or give the file of ratings in it"

@@ -94,8 +94,8 @@ def sniff(
     InputError
         If no separator fits, if a column is not there, or if there is nothing but a header.
     """
-    _check_options(columns, separator, header, implicit)
     required = PAIR if implicit else REQUIRED
+    _check_options(columns, separator, header, required)
     lines = first_lines(path, encoding)
     separator = separator or guess_separator(path, [line for _, line in lines], required)
     number, line = lines[0]
@@ -135,7 +135,8 @@ def first_lines(path: Path, encoding: str) -> list[tuple[int, str]]:
 
 def guess_separator(path: Path, lines: list[str], required: tuple[str, ...] = REQUIRED) -> str:
     """Return the separator that cuts the first line into fields enough, and most other lines alike."""
-    counts = {s: [len(split(line, s, quoted=are_quoted(lines[0], s))) for line in lines] for s in SEPARATORS}
+    quoted = {s: are_quoted(lines[0], s) for s in SEPARATORS}
+    counts = {s: [len(split(line, s, quoted=quoted[s])) for line in lines] for s in SEPARATORS}
     fitting = [s for s in SEPARATORS if counts[s][0] >= len(required)]
     if not fitting:
         pairs = any(count[0] == len(PAIR) for count in counts.values())
@@ -187,10 +188,11 @@ def plain_name(name: str) -> str:
     return re.sub(r"[\W_]", "", name.lower())
 
 
-def _check_options(columns: Columns | None, separator: str | None, header: bool | None, implicit: bool) -> None:
+def _check_options(
+    columns: Columns | None, separator: str | None, header: bool | None, required: tuple[str, ...]
+) -> None:
     for role in columns or ():
         check_choice("columns key", role, ROLES)
-    required = PAIR if implicit else REQUIRED
     missing = [role for role in required if columns and role not in columns]
     if missing:
         hint = _IF_IMPLICIT if missing == ["rating"] else ""
@@ -234,9 +236,9 @@ def _guessed(path: Path, names: tuple[str, ...], sample: list[str], required: tu
     """Positions by well-known names, else user, item, rating[, timestamp] in this order."""
     if found := _well_known(path, names, required):
         return found
-    if "rating" not in required and not (len(sample) > 2 and is_number(sample[2]) and float(sample[2]) < _EARLIEST):
-        is_time = len(sample) > 2 and is_number(sample[2])
-        return {"user": 0, "item": 1} | ({"timestamp": 2} if is_time else {})
+    third = float(sample[2]) if len(sample) > 2 and is_number(sample[2]) else None
+    if "rating" not in required and (third is None or not third < _EARLIEST):
+        return {"user": 0, "item": 1} | ({} if third is None else {"timestamp": 2})
     # A fourth column that is no number is a review or a remark rather than a time.
     n_roles = 4 if len(sample) > 3 and is_number(sample[3]) else 3
     return {role: position for position, role in enumerate(ROLES[:n_roles])}
@@ -258,10 +260,11 @@ def _well_known(path: Path, names: tuple[str, ...], required: tuple[str, ...], *
 
 def locate(path: Path, columns: Columns | None, names: tuple[str, ...], *, implicit: bool = False) -> dict[str, int]:
     """Find the columns of a table whose columns have names; parameters and errors as in `sniff`."""
-    _check_options(columns, None, None, implicit)
+    required = PAIR if implicit else REQUIRED
+    _check_options(columns, None, None, required)
     if columns:
         return _given(path, columns, names, len(names))
-    return _well_known(path, names, PAIR if implicit else REQUIRED, only=True)
+    return _well_known(path, names, required, only=True)
 
 
 # --- the line at fault ----------------------------------------------------------------------------------------------

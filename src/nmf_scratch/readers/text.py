@@ -19,6 +19,7 @@ import codecs
 import csv
 import re
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -166,8 +167,10 @@ class _Column:
             self._append(column.to_numpy(np.int64 if column.dtype.kind == "i" else np.float64))
             return
         positions, texts = pd.factorize(column)
-        self.is_sound &= not any(len(text) > LONGEST_ID or "\n" in text or "\r" in text for text in texts)
+        n_before = len(self._places)
         places = [self._places.setdefault(text, len(self._places)) for text in texts]
+        new = islice(self._places, n_before, None)
+        self.is_sound &= not any(len(text) > LONGEST_ID or "\n" in text or "\r" in text for text in new)
         self._append(np.array(places, np.int32)[positions])
 
     def _append(self, piece: NDArray[Any]) -> None:
