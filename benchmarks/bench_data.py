@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from nmf_scratch import LabelEncoder, Ratings
-from nmf_scratch.readers.text import read_ratings
+from nmf_scratch.readers.text import parse_ratings
 
 
 @pytest.mark.benchmark(group="reading")
 def bench_read_csv(per_second, million, million_lines):
-    assert len(read_ratings(million_lines)) == len(million)
-    per_second(lambda: read_ratings(million_lines), len(million), "ratings")
+    assert len(parse_ratings(million_lines)) == len(million)
+    per_second(lambda: parse_ratings(million_lines), len(million), "ratings")
 
 
 @pytest.mark.benchmark(group="encoding")

@@ -27,7 +27,7 @@ LAYERS = re.findall(
     _version  _check  _html  _random  _kernel_cache  _jit  _estimator  _archive  history  _console  _progress
     data.encoder  data.sorting  data.ratings  data.dataset  data.demo  data.synthetic  data.activity  data.genres
     data.demographics  data.likeness  data.statistics  data.inputs  data
-    readers.files  readers.sniffing  readers.binary  readers.table  readers.text  readers.cache
+    readers.files  readers.table  readers.sniffing  readers.bad_lines  readers.binary  readers.text  readers.cache
     readers.movielens  readers.catalogue  readers.load  readers
     problem.factors  problem.objective  problem.initialisers  problem.preference  problem
     evaluation.splits  evaluation.metrics  evaluation.baselines

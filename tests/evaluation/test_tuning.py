@@ -38,11 +38,18 @@ def found():
 
 def test_a_third_survives_with_three_times_the_epochs(found):
     table = found.table
-    assert table.groupby("rung").size().to_dict() == {1: 9, 2: 3, 3: 1}
+    assert table.groupby("rung").size().to_dict() == {1: 9, 2: 3, 3: 2}
     assert table.groupby("rung")["max_iter"].unique().map(list).to_dict() == {1: [2], 2: [6], 3: [18]}
     for rung, size in ((1, 3), (2, 1)):
         here = table[table["rung"] == rung].nsmallest(size, "rmse")["candidate"]
-        assert set(table.loc[table["rung"] == rung + 1, "candidate"]) == set(here)
+        assert set(table.loc[table["rung"] == rung + 1, "candidate"]) - {9} == set(here)
+
+
+def test_the_model_itself_is_a_candidate_that_runs_in_full(found):
+    itself = found.table[found.table["candidate"] == 9]
+    names = ["rung", "n_components", "alpha", "max_iter"]
+    assert itself[names].values.tolist() == [[3, MODEL.n_components, MODEL.alpha, 18]]
+    assert found.best_rmse <= itself["rmse"].iloc[0]
 
 
 def test_every_row_is_a_complete_fit_that_can_be_repeated(found):
@@ -65,21 +72,21 @@ def test_the_winner_has_the_lowest_error_whatever_its_rung(found):
 
 def test_one_candidate_is_run_once_and_in_full():
     table = search(n_candidates=1).table
-    assert table[["rung", "max_iter"]].values.tolist() == [[1, 18]]
+    assert table[["candidate", "rung", "max_iter"]].values.tolist() == [[0, 1, 18], [1, 1, 18]]
 
 
 @pytest.mark.compiled
 @pytest.mark.parametrize("n", [2, 4, 5])
 def test_rungs_of_few_candidates(n):
     sizes = search(n_candidates=n, reduction=2).table.groupby("rung").size().tolist()
-    assert sizes == {2: [2, 1], 4: [4, 2, 1], 5: [5, 3, 2]}[n]
+    assert sizes == {2: [2, 2], 4: [4, 2, 2], 5: [5, 3, 3]}[n]
 
 
 def test_the_same_seed_finds_the_same_and_folds_are_the_same_for_all(found):
     pd.testing.assert_frame_equal(without_seconds(search()), without_seconds(found))
     assert not np.array_equal(search(random_state=1).table["rmse"], found.table["rmse"])
     drawn = search(space={"n_components": [2, 2]}, n_candidates=None, cv=LeaveNOut(2))  # a repeat is left out
-    assert len(drawn.table) == 1
+    assert drawn.table["candidate"].tolist() == [0, 1]  # and the model itself
 
 
 def test_test_ratings_never_reach_the_search(found):
@@ -146,7 +153,7 @@ def test_a_finished_search_is_read_not_run(tmp_path, found):
     search(results=path)
     written, steps = path.read_bytes(), Stop(None)
     again = search(results=path, on_step=steps)
-    assert [step.done for step in steps.steps] == [39]
+    assert [step.done for step in steps.steps] == [42]
     pd.testing.assert_frame_equal(without_seconds(again), without_seconds(found))
     assert path.read_bytes() == written
 
@@ -202,11 +209,11 @@ def test_a_newer_format_is_refused(tmp_path):
 def test_steps_tell_how_far_it_is(found):
     steps = Stop(None)
     search(on_step=steps)
-    assert [step.done for step in steps.steps] == list(range(40))
-    assert {(step.total, step.n_rungs) for step in steps.steps} == {(39, 3)}
-    assert [step.rung for step in steps.steps] == [1] * 27 + [2] * 9 + [3] * 4
+    assert [step.done for step in steps.steps] == list(range(43))
+    assert {(step.total, step.n_rungs) for step in steps.steps} == {(42, 3)}
+    assert [step.rung for step in steps.steps] == [1] * 27 + [2] * 9 + [3] * 7
     assert np.isnan(steps.steps[0].best)
-    assert steps.steps[-1] == Step(39, 39, 3, 3, found.best_rmse)
+    assert steps.steps[-1] == Step(42, 42, 3, 3, found.best_rmse)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import pytest
 from nmf_scratch import load_dataset
 from nmf_scratch.readers import cache as module
 from nmf_scratch.readers.cache import read_merged
+from nmf_scratch.readers.sniffing import Layout
 
 LINES = "user,item,rating,timestamp\n7,a,3.5,10\n3,b,1,20\n7,a,4,30\n"
 
@@ -30,7 +31,9 @@ def parsed(monkeypatch):
     """Record which files are parsed as text."""
     paths = []
     genuine = module.parse_ratings
-    monkeypatch.setattr(module, "parse_ratings", lambda path, **rest: paths.append(path) or genuine(path, **rest))
+    monkeypatch.setattr(
+        module, "parse_ratings", lambda path, *rest, **more: paths.append(path) or genuine(path, *rest, **more)
+    )
     return paths
 
 
@@ -62,8 +65,8 @@ def test_a_moved_file_keeps_its_copy_and_a_changed_one_does_not(source, tmp_path
 @pytest.mark.parametrize("options", [{"separator": ","}, {"columns": {"user": 1, "item": 0, "rating": 2}}])
 def test_other_options_have_other_copies(source, tmp_path, parsed, options):
     read_merged(source, cache=tmp_path / "cache")
-    plain = read_merged(source, **options)[0]
-    pd.testing.assert_frame_equal(read_merged(source, cache=tmp_path / "cache", **options)[0], plain)
+    plain = read_merged(source, Layout(**options))[0]
+    pd.testing.assert_frame_equal(read_merged(source, Layout(**options), cache=tmp_path / "cache")[0], plain)
     assert len(copies(tmp_path / "cache")) == 2
 
 

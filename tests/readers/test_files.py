@@ -71,6 +71,18 @@ def test_absurd_sizes_are_refused(tmp_path, monkeypatch):
     assert not tmp_path.joinpath("c").exists()
 
 
+def test_bombs_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "SMALL_BYTES", 2**16)
+    archive = tmp_path / "a.zip"
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as content:
+        content.writestr("ratings.csv", "1,2,3\n" * 200_000)
+    with pytest.raises(InputError, match="unpacks to more than 100 times its .* bytes, as no table of ratings does"):
+        unzip(archive, tmp_path / "b")
+    monkeypatch.setattr(files, "MOST_MEMBERS", 1)
+    with pytest.raises(InputError, match="holds 2 files, more than 1; refused"):
+        unzip(zipped(tmp_path / "c.zip", {"one": "x", "two": "y"}), tmp_path / "d")
+
+
 def test_encrypted_archives_are_refused(tmp_path):
     archive = zipped(tmp_path / "a.zip", {"secret": "x"})
     raw = bytearray(archive.read_bytes())

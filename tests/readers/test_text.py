@@ -14,9 +14,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nmf_scratch._check import InputError
-from nmf_scratch.readers.sniffing import SEPARATORS
-from nmf_scratch.readers.table import merge_repeats
-from nmf_scratch.readers.text import parse_ratings, read_ratings
+from nmf_scratch.readers.sniffing import SEPARATORS, Layout
+from nmf_scratch.readers.table import how_to_merge, merge_repeats
+from nmf_scratch.readers.text import parse_ratings
 
 ROWS = [(196, 242, 3, 881250949), (22, 377, 1, 878887116), (196, 302, 4.5, 891717742)]
 
@@ -31,6 +31,12 @@ def write(tmp_path):
         return path
 
     return _write
+
+
+def read_ratings(path, duplicates=None, told=None, **layout):
+    """Read a file as `load_dataset` does."""
+    layout = Layout(**layout)
+    return merge_repeats(parse_ratings(path, layout, told=told), how_to_merge(duplicates, layout.implicit))[0]
 
 
 def delimited(rows, separator, header=None):
@@ -265,11 +271,144 @@ def test_an_unknown_way_to_merge_is_refused(write):
         read_ratings(write("1,1,1\n"), duplicates="first")
 
 
-# --- quotes, letters, lengths ---
+# --- bad lines left out ---
+
+LATER = "".join(f"u,b{i},4\n" for i in range(999))
 
 BANDS = "user\titem\trating\n" + "".join(
     f"u{i}\t{chr(34) * (i == 5)}band{i}{chr(34) * (i == 900)}\t3\n" for i in range(1000)
 )
+
+LITTERED = "user,item,rating\nann,x,3\nbob,y\nann,y,high\nNULL,x,4\n,z,1\nbob,x,-1\nann,z,4.5\neve,x,,\n"
+
+
+def test_several_bad_lines_are_counted_and_five_are_shown(write):
+    with pytest.raises(InputError) as caught:
+        read_ratings(write(LITTERED))
+    message = str(caught.value)
+    assert "line 3: 2 field(s) where 3 are expected" in message
+    assert "(6 lines are bad; then line 4: rating 'high' is not a number" in message
+    assert "line 5: user 'NULL' stands for one that is not known" in message
+    assert message.count("line ") == 5
+    assert message.endswith("…); skip_bad=True (option --skip-bad) leaves out what is bad")
+
+
+def test_bad_lines_are_left_out_and_told(write):
+    told = []
+    path = write(LITTERED)
+    ratings = read_ratings(path, told=told.append)
+    assert ratings.to_numpy().tolist() == [["ann", "x", 3.0], ["ann", "z", 4.5]]
+    assert len(told) == 1
+    assert told[0].startswith(f"{path}: 6 bad lines left out, line 3: 2 field(s)")
+
+
+def test_nothing_is_told_of_a_sound_file(write):
+    told = []
+    assert len(read_ratings(write("1,2,3\n"), told=told.append)) == 1
+    assert told == []
+
+
+def test_a_file_without_a_good_line_is_refused(write):
+    with pytest.raises(InputError, match=r"has no line that can be read, line 2: user is missing .*\(2 lines are bad"):
+        read_ratings(write("user,item,rating\n,x,1\n,y,2\n"), told=print)
+
+
+@pytest.mark.parametrize(
+    "text", [BANDS.replace("\t", ","), 'user,item,rating\nu,"a,3\n' + "".join(f"u,b{i},4\n" for i in range(999))]
+)
+def test_a_stray_quote_swallows_nothing_when_bad_lines_are_left_out(write, text):
+    told = []
+    assert 998 <= len(read_ratings(write(text), told=told.append)) <= 999
+    assert len(told) == 1
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1", "utf-16"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_what_is_left_is_read_as_if_alone(write, encoding, end):
+    lines = ["user;item;rating;remark", "007;Zoë;3,5;", '1;"a;b";4,5;two\nlines', "bad", "2;é;0,5;x", ""]
+    lines[2] = '1;"a;b";4,5;"two\nlines"'
+    options = {"encoding": encoding, "decimal": ","}
+    good = read_ratings(write(end.join([*lines[:3], *lines[4:]]).encode(encoding)), **options)
+    left = read_ratings(write(end.join(lines).encode(encoding)), **options, told=[].append)
+    pd.testing.assert_frame_equal(left, good)
+    assert left["rating"].tolist() == [3.5, 4.5, 0.5]
+    assert left["user"].tolist() == ["007", "1", "2"]
+
+
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.sampled_from(["1,2,3", "a,b,1", '"x,y",2,4', "NULL,2,1", "1,2", '"', "1,2,x", ""]), min_size=1))
+def test_every_good_line_survives(tmp_path, lines):
+    path = tmp_path / "table.csv"
+    path.write_text("user,item,rating\n9,9,5\n" + "\n".join(lines))
+    told = []
+    ratings = parse_ratings(path, told=told.append)
+    good = [line for line in lines if line in ("1,2,3", "a,b,1", '"x,y",2,4')]
+    assert len(ratings) == 1 + len(good)
+    assert len(told) == any(line in ("NULL,2,1", "1,2", '"', "1,2,x") for line in lines)
+
+
+# --- what is not known ---
+
+
+@pytest.mark.parametrize("word", ["NULL", "None", "nan", "NA", "\\N", "<NA>"])
+def test_a_user_that_is_not_known_is_no_user(write, word):
+    with pytest.raises(InputError, match="line 3: user .* stands for one that is not known"):
+        read_ratings(write(f"user,item,rating\nann,x,3\n{word},y,4\n"))
+    with pytest.raises(InputError, match="line 3: item .* stands for one that is not known"):
+        read_ratings(write(f"user,item,rating\nann,1,3\nbob,{word},4\n"))
+    assert read_ratings(write(f"user,item,rating\nann,x,3\nbob,{word},4\n"))["item"].tolist() == ["x", word]
+
+
+# --- decimal commas ---
+
+
+@pytest.mark.parametrize("separator", [";", "\t", "|", "::"])
+def test_decimal_commas(write, separator):
+    text = delimited([("ann", "x", "3,5"), ("bob", "y", "4")], separator, ("user", "item", "rating"))
+    assert read_ratings(write(text), decimal=",")["rating"].tolist() == [3.5, 4.0]
+    with pytest.raises(InputError, match=r"rating '3,5' is not a number \(pass decimal=',' \(option --decimal\)\)"):
+        read_ratings(write(text), separator=separator)
+
+
+def test_decimal_options_that_cannot_be(write):
+    with pytest.raises(InputError, match="decimal=';' is not supported; pass '.' or ','"):
+        read_ratings(write("1;2;3\n"), decimal=";")
+    with pytest.raises(InputError, match="separator and decimal are both ','"):
+        read_ratings(write("1,2,3\n"), decimal=",", separator=",")
+    with pytest.raises(InputError, match=r"rating '3\.5' is not a number \(pass decimal='\.'"):
+        read_ratings(write("1;2;3.5\n"), decimal=",")
+
+
+# --- what would cost gigabytes ---
+
+
+@pytest.mark.parametrize("text", ["1," * 1_000_000, "x" * 2_000_000, "1,2,3\n" + "9," * 1_000_000])
+def test_a_line_beyond_all_measure_is_named(write, text):
+    with pytest.raises(InputError, match=r"line [12]: .*2,000,000 characters in one line"):
+        read_ratings(write(text))
+
+
+def test_a_late_line_beyond_all_measure_is_one_bad_line(write):
+    ratings = read_ratings(write("1,2,3\n" * 30 + "9," * 1_000_000 + "\n4,5,1\n"), told=[].append)
+    assert ratings.to_numpy().tolist() == [[1, 2, 3], [4, 5, 1]]
+
+
+def test_a_matrix_is_no_table_of_ratings(write):
+    with pytest.raises(InputError, match=r"has 1,001 columns, .* unpivoted first, as by pandas\.melt"):
+        read_ratings(write(",".join(["1"] * 1001)))
+
+
+@pytest.mark.parametrize(
+    ("suffix", "compress"), [(".gz", gzip.compress), (".bz2", bz2.compress), (".xz", lzma.compress)]
+)
+def test_compressed_bombs_are_refused(write, monkeypatch, suffix, compress):
+    monkeypatch.setattr("nmf_scratch.readers.files.SMALL_BYTES", 2**16)
+    path = write(compress(b"1,2,3\n" * 200_000), f"ratings.csv{suffix}")
+    with pytest.raises(InputError, match="unpacks to more than 100 times its .* bytes, as no table of ratings does"):
+        read_ratings(path)
+
+
+# --- quotes, letters, lengths ---
 
 
 def test_quotes_in_names_between_tabs_are_part_of_them(write):
@@ -293,7 +432,7 @@ def test_a_quote_that_is_not_closed_swallows_no_lines(write):
 
 @pytest.mark.parametrize("length", [1_001, 200_000])
 def test_an_id_beyond_all_measure_is_named(write, length):
-    with pytest.raises(InputError, match="(line 2: item has .* characters|line 1: field larger than field limit)"):
+    with pytest.raises(InputError, match="(line 2: item has .* characters|line 2: field larger than field limit)"):
         read_ratings(write(f"user,item,rating\n1,{'x' * length},3\n2,y,4\n"))
     assert len(read_ratings(write(f"user,item,rating\n1,{'x' * 1_000},3\n"))) == 1
 
@@ -411,14 +550,16 @@ def column(values):
 @given(rows=_TABLE, separator=st.sampled_from(SEPARATORS[1:]), named=st.booleans(), given_explicitly=st.booleans())
 def test_any_table_is_read_back(tmp_path, rows, separator, named, given_explicitly):
     text = io.StringIO()
-    writer = csv.writer(text, delimiter=separator, lineterminator="\n")
+    # Between tabs quotes hold fields together only where those of the first line are quoted.
+    quoting = csv.QUOTE_ALL if separator == "\t" else csv.QUOTE_MINIMAL
+    writer = csv.writer(text, delimiter=separator, lineterminator="\n", quoting=quoting)
     writer.writerows([("user", "item", "rating")] * named + rows)
     path = tmp_path / "table.txt"
     path.write_text(text.getvalue(), encoding="utf-8", newline="")
     # Where ids hold other separators the first lines can be ambiguous; naming the separator is the remedy.
     odd = any(s in str(value) for row in rows for value in row[:2] for s in ("::", *SEPARATORS, '"'))
     options = {"separator": separator} if odd or given_explicitly else {}
-    ratings = parse_ratings(path, header=named, **options)
+    ratings = parse_ratings(path, Layout(header=named, **options))
     assert ratings["user"].tolist() == column([row[0] for row in rows])
     assert ratings["item"].tolist() == column([row[1] for row in rows])
     np.testing.assert_allclose(ratings["rating"], [row[2] for row in rows], rtol=1e-15)
@@ -430,7 +571,7 @@ def test_any_table_with_double_colons_is_read_back(tmp_path, rows):
     rows = [(str(u).replace(":", "."), str(i).replace(":", "."), r) for u, i, r in rows]
     path = tmp_path / "table.dat"
     path.write_text(delimited(rows, "::"), encoding="utf-8", newline="")
-    ratings = parse_ratings(path, header=False, separator="::")
+    ratings = parse_ratings(path, Layout(header=False, separator="::"))
     assert ratings["user"].tolist() == column([row[0] for row in rows])
     assert ratings["item"].tolist() == column([row[1] for row in rows])
     np.testing.assert_allclose(ratings["rating"], [row[2] for row in rows], rtol=1e-15)
@@ -467,8 +608,11 @@ def test_a_bad_line_is_named_with_its_number_and_content(write, bad, separator, 
     with pytest.raises(InputError) as caught:
         read_ratings(path)
     message = str(caught.value)
-    assert message.startswith(f"{path}, line {5 if header else 4}: {problem}")
-    assert message.endswith(repr(line))
+    number = 5 if header else 4
+    assert message.startswith(f"{path}, line {number}: {problem}")
+    assert f"{line!r}" in message
+    assert (f"(2 lines are bad; then line {number + 1}: rating 'bad too' is not" in message) == ("too" in later)
+    assert message.endswith("; skip_bad=True (option --skip-bad) leaves out what is bad")
     assert "\n" not in message
 
 
@@ -488,7 +632,7 @@ def test_a_bad_line_is_named_wherever_chunks_begin(write, monkeypatch, bad, sepa
 @pytest.mark.parametrize("separator", [",", "::"])
 @pytest.mark.parametrize("header", ["", "user,item,rating,remark\n"])
 def test_blank_remarks_need_no_walk_through_the_lines(write, monkeypatch, separator, header):
-    monkeypatch.setattr("nmf_scratch.readers.text.first_problem", None)
+    monkeypatch.setattr("nmf_scratch.readers.text.bad_lines", None)
     text = f"{header}1,2,3,fine\n\n1,3,4,\n1,4,5,\n".replace(",", separator)
     columns = {"user": 0, "item": 1, "rating": 2}
     assert read_ratings(write(text), columns=columns)["rating"].tolist() == [3.0, 4.0, 5.0]
@@ -546,7 +690,7 @@ def test_a_long_line_is_shortened(write):
     path = write(f"1,2,3\n1,3,{'x' * 500}\n")
     with pytest.raises(InputError) as caught:
         read_ratings(path)
-    assert str(caught.value).endswith("x…'")
+    assert "x…'; skip_bad=True" in str(caught.value)
 
 
 def test_a_missing_file(tmp_path):

@@ -60,6 +60,14 @@ SeparatorOption = Annotated[
     str | None, typer.Option(help="Separator of a ratings file, \\t for tab.", show_default="guessed")
 ]
 EncodingOption = Annotated[str, typer.Option(help="Encoding of a ratings file, e.g. latin-1.")]
+DecimalOption = Annotated[str, typer.Option(help="What stands before the fraction of a number in it: . or ,")]
+DuplicatesOption = Annotated[
+    str | None,
+    typer.Option(
+        help="What becomes of repeated (user, item) pairs: last, sum or mean.", show_default="last, sum with --implicit"
+    ),
+]
+SkipBadOption = Annotated[bool, typer.Option("--skip-bad", help="Leave out lines that cannot be read, and say which.")]
 SolverOption = Annotated[
     str | None,
     typer.Option(
@@ -171,64 +179,52 @@ def print_json(content: Any) -> None:
     sys.stdout.write(in_json(text) + "\n")
 
 
-def read_dataset(
-    name: str | None,
-    *,
-    data_dir: Path | None = None,
-    columns: str | None = None,
-    separator: str | None = None,
-    encoding: str = "utf-8",
-    items: Path | None = None,
-    implicit: bool = False,
-    counts: bool | str = True,
-) -> Dataset:
-    """Load the named dataset; with no name, ml-100k if it can be had, else demo, saying so.
+SOURCE = (
+    "data_dir", "columns", "separator", "encoding", "decimal", "items", "implicit", "duplicates", "skip_bad",
+)  # fmt: skip
+"""Options that say how a data set is read, by their names in `load_dataset`."""
 
-    `implicit` as in `load_dataset`. `counts` says whether ratings may be counts; where they may not, it is the option
-    to pass instead.
+
+def source_of(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a command's options say of how its data is read, as `load_dataset` takes it."""
+    given = {name: options[name] for name in SOURCE if options.get(name) is not None}
+    if "columns" in given:
+        given["columns"] = parse_columns(given["columns"])
+    if "separator" in given:
+        given["separator"] = given["separator"].replace("\\t", "\t")
+    return given
+
+
+def read_asked(options: Mapping[str, Any], *, counts: bool | str = True) -> Dataset:
+    """Load the data set that a command's options describe; where they name none, ml-100k if it can be had, else demo.
+
+    `counts` says whether ratings may be counts; where they may not, it is the option to pass instead.
     """
     from nmf_scratch.readers.catalogue import DataUnavailable
     from nmf_scratch.readers.load import load_dataset
 
     tell_when_compiling()
-    options = {
-        "data_dir": data_dir,
-        "columns": parse_columns(columns),
-        "separator": separator and separator.replace("\\t", "\t"),
-        "encoding": encoding,
-        "items": items,
-        "implicit": implicit,
-        "report": note,
-    }
+    name = options["dataset"]
     try:
-        dataset = load_dataset(name or FIRST_CHOICE, **options)  # type: ignore[arg-type]
+        dataset = load_dataset(name or FIRST_CHOICE, **source_of(options), report=note)
     except DataUnavailable as error:
         if name is not None:
             raise
         note(f"Using the built-in {SECOND_CHOICE} data, whose ratings are invented, because {error}")
         dataset = load_dataset(SECOND_CHOICE)
     if dataset.n_duplicates:
-        note(f"{dataset.n_duplicates:,} repeated (user, item) pairs: {_merged(dataset, implicit)}")
+        note(f"{dataset.n_duplicates:,} repeated (user, item) pairs: {_merged(dataset, options)}")
     if counts is not True:
         _refuse_counts(dataset, counts)
     return dataset
 
 
-SOURCE = ("data_dir", "columns", "separator", "encoding", "items", "implicit")
-"""Options that say how a data set is read, by the names of the parameters of `read_dataset`."""
-
-
-def read_asked(options: Mapping[str, Any], *, counts: bool | str = True) -> Dataset:
-    """Load the data set that a command's options describe."""
-    return read_dataset(options["dataset"], **{n: options[n] for n in SOURCE if n in options}, counts=counts)
-
-
-def _merged(dataset: Dataset, implicit: bool) -> str:
+def _merged(dataset: Dataset, options: Mapping[str, Any]) -> str:
     """Say what became of repeated pairs."""
     from nmf_scratch.readers.table import MERGED, how_to_merge
 
     order = "by time" if "timestamp" in dataset.ratings else "in the order of the file"
-    how = how_to_merge(None, implicit)
+    how = how_to_merge(options.get("duplicates"), bool(options.get("implicit")))
     return f"{MERGED[how]}, {order}" if how == "last" else MERGED[how]
 
 

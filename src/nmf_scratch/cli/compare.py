@@ -20,6 +20,8 @@ from nmf_scratch.cli._common import (
     ColumnsOption,
     DataDirOption,
     DatasetOption,
+    DecimalOption,
+    DuplicatesOption,
     EncodingOption,
     FoldsOption,
     ItemsOption,
@@ -28,6 +30,7 @@ from nmf_scratch.cli._common import (
     RankOption,
     SeedOption,
     SeparatorOption,
+    SkipBadOption,
     WeightingOption,
     as_weighting,
     describe_line,
@@ -82,7 +85,10 @@ def compare(
     columns: ColumnsOption = None,
     separator: SeparatorOption = None,
     encoding: EncodingOption = "utf-8",
+    decimal: DecimalOption = ".",
     items: ItemsOption = None,
+    duplicates: DuplicatesOption = None,
+    skip_bad: SkipBadOption = False,
     data_dir: DataDirOption = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for compare.csv, .json and figures.")] = Path(
         "runs/compare"

@@ -15,10 +15,10 @@ from nmf_scratch.cli._common import (
     JsonOption,
     make_splitter,
     note,
-    parse_columns,
     print_json,
-    read_dataset,
+    read_asked,
     run_alone,
+    source_of,
 )
 from nmf_scratch.cli._runs import MODEL, RANKING, RUNS, ModelOption, load_model
 from nmf_scratch.cli.train import data_hash
@@ -103,7 +103,7 @@ def _find_data(model: NMF, run: dict[str, Any], name: str | None, data_dir: Path
     from nmf_scratch.report.material import data_of, is_of
 
     if name is not None:
-        data = read_dataset(name, data_dir=data_dir)
+        data = read_asked({"dataset": name, "data_dir": data_dir})
         if not is_of(model, data):
             raise InputError(f"--dataset {name!r} is not what the model was trained on: its ratings differ")
         return data
@@ -119,18 +119,9 @@ def _data_of_run(options: dict[str, Any], data_dir: Path | None) -> Dataset | No
     """Read the data that a run names, if it is still there; nothing is fetched."""
     from nmf_scratch.readers.load import load_dataset
 
-    given = {name: options[name] for name in ("separator", "encoding", "items", "implicit") if name in options}
-    if "separator" in given:
-        given["separator"] = given["separator"].replace("\\t", "\t")
     try:
-        return load_dataset(
-            options["dataset"],
-            data_dir=data_dir or options.get("data_dir"),
-            columns=parse_columns(options.get("columns")),
-            download=False,
-            report=lambda text: None,
-            **given,
-        )
+        given = source_of({**options, "data_dir": data_dir or options.get("data_dir")})
+        return load_dataset(options["dataset"], **given, download=False, report=lambda text: None)
     except (KeyError, InputError, OSError):
         return None
 

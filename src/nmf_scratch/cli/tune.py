@@ -23,23 +23,27 @@ from rich.table import Table
 from nmf_scratch._check import InputError, check_number
 from nmf_scratch.cli._common import (
     INTERRUPTED,
+    SOURCE,
     WEIGHTING,
     ColumnsOption,
     DataDirOption,
     DatasetOption,
+    DecimalOption,
+    DuplicatesOption,
     EncodingOption,
     FoldsOption,
     ItemsOption,
     JsonOption,
     SeedOption,
     SeparatorOption,
+    SkipBadOption,
     as_weighting,
     describe_line,
     make_splitter,
     new_table,
     note,
     print_json,
-    read_dataset,
+    read_asked,
     run_alone,
     stdout,
 )
@@ -85,13 +89,17 @@ def tune(
     columns: ColumnsOption = None,
     separator: SeparatorOption = None,
     encoding: EncodingOption = "utf-8",
+    decimal: DecimalOption = ".",
     items: ItemsOption = None,
+    duplicates: DuplicatesOption = None,
+    skip_bad: SkipBadOption = False,
     data_dir: DataDirOption = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the search.")] = Path("runs/tune"),
     fresh: Annotated[bool, typer.Option("--fresh", help="Start over instead of going on.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Search over solver, rank, penalties and loss; print the command that trains the winner."""
+    source = {name: value for name, value in locals().items() if name in SOURCE}
     typed = {"solver": solver, "n_components": n_components, "alpha": alpha, "alpha_bias": alpha_bias}
     typed |= {"weighting": weighting, "l1_ratio": l1_ratio, "loss": loss}
     space = make_space(typed, ranges=not grid)
@@ -102,8 +110,7 @@ def tune(
     results = output / "trials.json"
     if fresh:
         results.unlink(missing_ok=True)
-    source = {"columns": columns, "separator": separator, "encoding": encoding, "items": items, "data_dir": data_dir}
-    data = read_dataset(dataset, **source)  # type: ignore[arg-type]
+    data = read_asked({"dataset": dataset, **source})
     note(describe_line(data))
     outer = next(make_splitter(folds, data, seed).split(data.ratings))
     settings = {"space": space, "n_candidates": None if grid else candidates, "cv": inner_folds}
@@ -165,9 +172,13 @@ def _flag(name: str) -> str:
 
 def make_command(best: dict[str, Any], options: dict[str, Any]) -> str:
     """Word the command that trains the winner on the same folds of the same data."""
-    given = {**best, **{name: value for name, value in options.items() if value is not None}}
-    defaults = {"loss": 2.0, "encoding": "utf-8"}
-    flags = [(_flag(name), str(value)) for name, value in given.items() if value != defaults.get(name)]
+    defaults = {"loss": 2.0, "encoding": "utf-8", "decimal": "."}
+    given = {name: value for name, value in {**best, **options}.items() if value not in (None, "auto")}
+    flags = [
+        [_flag(name)] if value is True else [_flag(name), str(value)]
+        for name, value in given.items()
+        if value is not False and value != defaults.get(name)
+    ]
     return shlex.join(["nmf-scratch", "train", *(part for flag in flags for part in flag)])
 
 

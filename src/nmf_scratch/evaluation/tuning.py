@@ -19,6 +19,8 @@ no command can ask for. It costs little: with a factor of 3, at most half as muc
 table is a complete fit that can be repeated, and the winner may well be one that stopped early. The weak spot of the
 method: what learns slowly and ends well (a strong penalty, a small step) may not live to show it.
 
+*The model itself*, as it was passed, runs in full beside the last survivors: if nothing is better, it wins.
+
 *Honesty.* The winner's error is the smallest of many noisy numbers, hence too small. What to expect is measured once,
 at the end, on ratings that took no part.
 
@@ -187,14 +189,15 @@ class _Run:
         self, base: Any, candidates: list[Candidate], reduction: int, data: RatingData, folds: Splitter,
         results: str | Path | None, on_step: Callable[[Step], None] | None,
     ) -> None:  # fmt: skip
-        self.base, self.candidates, self.reduction = base, candidates, reduction
+        itself = {name: base.get_params()[name] for name in candidates[0]}
+        self.base, self.candidates, self.reduction = base, [*candidates, itself], reduction
         self.data, self.folds, self.on_step = data, folds, on_step
-        self.full = [base.clone(**candidate).epochs() for candidate in candidates]
+        self.full = [base.clone(**candidate).epochs() for candidate in self.candidates]
         self.sizes = [len(candidates)]
         while len(self.sizes) < MAX_RUNGS and self.sizes[-1] > 1:
             self.sizes.append(math.ceil(self.sizes[-1] / reduction))
         self.store = _Store(results, self.identity())
-        self.done, self.total = 0, sum(self.sizes) * folds.get_n_splits()
+        self.done, self.total = 0, (sum(self.sizes) + 1) * folds.get_n_splits()
 
     def identity(self) -> str:
         """Return a hash of all that the numbers of the search depend on."""
@@ -207,12 +210,13 @@ class _Run:
 
     def all(self) -> None:
         """Run all rungs; trials that are stored are not run again."""
-        alive = list(range(len(self.candidates)))
+        *alive, itself = range(len(self.candidates))
         for rung, size in enumerate(self.sizes, start=1):
             if rung > 1:
                 alive = sorted(sorted(alive, key=lambda c: (self.trial(c, rung - 1)["rmse"], c))[:size])
             for candidate in alive:
                 self.trial(candidate, rung)
+        self.trial(itself, len(self.sizes))
         self.done = self.total
         self.tell(len(self.sizes))
 

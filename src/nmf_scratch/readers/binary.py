@@ -23,8 +23,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from nmf_scratch._check import InputError
-from nmf_scratch.readers.files import check_file
-from nmf_scratch.readers.sniffing import Columns, locate
+from nmf_scratch.readers.files import check_file, check_growth
+from nmf_scratch.readers.sniffing import GUESSED, Layout, locate
 
 Array = NDArray[Any]
 
@@ -35,17 +35,15 @@ _DAMAGE = (OSError, ValueError, LookupError, EOFError, RuntimeError, MemoryError
 """What NumPy and zipfile raise for a file that is not what it should be."""
 
 
-def read_binary(path: Path, columns: Columns | None = None, *, implicit: bool = False) -> pd.DataFrame:
+def read_binary(path: Path, layout: Layout = GUESSED) -> pd.DataFrame:
     """Read a binary table of ratings.
 
     Parameters
     ----------
     path : Path
         An ``.npz`` with one array per column, or a ``.parquet``.
-    columns : mapping, optional
-        ``user``, ``item``, ``rating`` (and ``timestamp``) to a column name; by default, well-known names.
-    implicit : bool
-        Whether a rating need not be there, and is then 1 a row.
+    layout : Layout
+        Of which the names of the columns count, and whether a rating need not be there, and is then 1 a row.
 
     Returns
     -------
@@ -59,7 +57,7 @@ def read_binary(path: Path, columns: Columns | None = None, *, implicit: bool = 
     """
     check_file(path)
     read = _read_npz if path.suffix.lower() == ".npz" else _read_parquet
-    table = read(path, columns, implicit)
+    table = read(path, layout)
     if "rating" not in table:
         table.insert(2, "rating", 1.0)
     for name in ("user", "item"):
@@ -82,11 +80,12 @@ def write_npz(file: IO[bytes], ratings: pd.DataFrame, **extra: Array) -> None:
 # --- npz ------------------------------------------------------------------------------------------------------------
 
 
-def _read_npz(path: Path, columns: Columns | None, implicit: bool = False) -> pd.DataFrame:
+def _read_npz(path: Path, layout: Layout) -> pd.DataFrame:
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            check_growth(path, sum(member.file_size for member in arrays.zip.infolist()), path.stat().st_size)
             names = tuple(arrays.files)
-            places = locate(path, columns, names, implicit=implicit)
+            places = locate(path, layout, names)
             table = {role: unpack(arrays, names[place]) for role, place in places.items()}
     except InputError:
         raise
@@ -140,7 +139,7 @@ def narrowed(column: Array) -> Array:
 # --- Parquet --------------------------------------------------------------------------------------------------------
 
 
-def _read_parquet(path: Path, columns: Columns | None, implicit: bool = False) -> pd.DataFrame:
+def _read_parquet(path: Path, layout: Layout) -> pd.DataFrame:
     try:
         from pyarrow import ArrowException, parquet
     except ImportError as error:
@@ -148,7 +147,8 @@ def _read_parquet(path: Path, columns: Columns | None, implicit: bool = False) -
         raise InputError(f"{path} is a Parquet file, which needs pyarrow: {remedy}") from error
     try:
         names = tuple(parquet.read_schema(path).names)
-        places = locate(path, columns, names, implicit=implicit)
+        places = locate(path, layout, names)
+        check_growth(path, 8 * len(places) * parquet.read_metadata(path).num_rows, path.stat().st_size)
         table = parquet.read_table(path, columns=[names[place] for place in places.values()])
     except (ArrowException, OSError) as error:
         raise InputError(f"{path} is no complete Parquet file ({error}); write it again") from error

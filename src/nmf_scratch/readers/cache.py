@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -22,10 +23,11 @@ import pandas as pd
 
 from nmf_scratch._archive import replacing
 from nmf_scratch.readers.binary import SUFFIXES, read_binary, write_npz
+from nmf_scratch.readers.sniffing import GUESSED, Layout
 from nmf_scratch.readers.table import merge_repeats
 from nmf_scratch.readers.text import parse_ratings
 
-VERSION = 1
+VERSION = 2
 """Of the reader: raised whenever the same bytes are to be understood in another way."""
 
 SMALLEST = 5 * 2**20
@@ -33,20 +35,26 @@ SMALLEST = 5 * 2**20
 
 
 def read_merged(
-    path: Path, *, cache: Path | None = None, duplicates: str = "last", **options: Any
+    path: Path,
+    layout: Layout = GUESSED,
+    *,
+    cache: Path | None = None,
+    duplicates: str = "last",
+    told: Callable[[str], None] | None = None,
 ) -> tuple[pd.DataFrame, int]:
     """Read a file of ratings and merge what is repeated, or take the copy of an earlier reading.
 
     Parameters
     ----------
     path : Path
-        The file, as for `read_ratings`.
+        The file, as for `parse_ratings`.
+    layout : Layout
     cache : Path, optional
         Folder of the copies; created if need be, but not its parents. None: no copies.
     duplicates : {"last", "sum", "mean"}
         As `how` of `merge_repeats`.
-    **options
-        Of `parse_ratings`; errors likewise.
+    told : callable, optional
+        As for `parse_ratings`, whose errors are those here. With it there is no copy: each reading is to tell.
 
     Returns
     -------
@@ -55,10 +63,10 @@ def read_merged(
     int
         How many rows were merged away.
     """
-    copy = _place(path, cache, {**options, "duplicates": duplicates})
+    copy = _place(path, cache if told is None else None, {**layout._asdict(), "duplicates": duplicates})
     if copy is not None and (found := _load(copy)):
         return found
-    ratings, n_duplicates = merge_repeats(parse_ratings(path, **options), duplicates)
+    ratings, n_duplicates = merge_repeats(parse_ratings(path, layout, told=told), duplicates)
     if copy is not None:
         _store(copy, ratings, n_duplicates)
     return ratings, n_duplicates

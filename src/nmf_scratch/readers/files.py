@@ -28,6 +28,12 @@ from nmf_scratch._progress import ByteProgress
 MAX_UNPACKED_BYTES = 8 * 2**30
 """The largest MovieLens archive unpacks to about 1.2 GB: more than this is an accident or an attack."""
 
+MAX_GROWTH, SMALL_BYTES = 100, 64 * 2**20
+"""Tables of ratings are packed to a tenth, seldom to less; what grows more, and beyond the size, is a bomb."""
+
+MOST_MEMBERS = 10_000
+"""Files in an archive."""
+
 _BUFFER_BYTES = 2**18
 _OPENERS: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 
@@ -48,6 +54,15 @@ def check_file(path: Path) -> None:
         raise InputError(f"{path} is empty (0 bytes); give a file with at least one rating")
 
 
+def check_growth(path: Path, n_unpacked: int, n_packed: int) -> None:
+    """Refuse what unpacks to much more than a table of ratings would."""
+    if n_unpacked > max(SMALL_BYTES, MAX_GROWTH * n_packed):
+        raise InputError(
+            f"{path} unpacks to more than {MAX_GROWTH} times its {n_packed:,} bytes, as no table of ratings does; "
+            "refused (unpack it yourself if it is one)"
+        )
+
+
 class _Watched(io.FileIO):
     """A file that shows how much of it has been read, which for a compressed one is not what comes out."""
 
@@ -62,6 +77,25 @@ class _Watched(io.FileIO):
         return n_bytes
 
 
+class _Unpacked(io.RawIOBase):
+    """What comes out of a compressed file, as long as it is not absurdly much."""
+
+    def __init__(self, path: Path, stream: IO[bytes]) -> None:
+        self._path, self._stream, self._size, self._n = path, stream, path.stat().st_size, 0
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Unpack the next bytes."""
+        piece = self._stream.read(len(buffer))
+        buffer[: len(piece)] = piece
+        self._n += len(piece)
+        check_growth(self._path, self._n, self._size)
+        return len(piece)
+
+
 @contextmanager
 def reading(path: Path, encoding: str) -> Iterator[IO[bytes]]:
     """Open a file, decompressed where its suffix says so, for the block.
@@ -74,8 +108,11 @@ def reading(path: Path, encoding: str) -> Iterator[IO[bytes]]:
         with ExitStack() as stack:
             show = stack.enter_context(ByteProgress(f"reading {path.name}"))
             raw = io.BufferedReader(_Watched(path, show), _BUFFER_BYTES)
-            handle = stack.enter_context(raw)
-            yield stack.enter_context(opener(handle, "rb")) if opener else handle
+            handle: IO[bytes] = stack.enter_context(raw)
+            if opener:
+                unpacked = stack.enter_context(opener(handle, "rb"))
+                handle = io.BufferedReader(_Unpacked(path, unpacked), _BUFFER_BYTES)
+            yield handle
     except UnicodeDecodeError as error:
         byte = error.object[error.start]
         remedy = "pass encoding=..., as in encoding='latin-1' (option --encoding)"
@@ -130,8 +167,12 @@ def _extract(archive: Path, folder: Path) -> None:
             members = content.infolist()
             for member in members:
                 _check_member(archive, member)
-            if sum(member.file_size for member in members) > MAX_UNPACKED_BYTES:
+            if len(members) > MOST_MEMBERS:
+                raise InputError(f"{archive} holds {len(members):,} files, more than {MOST_MEMBERS:,}; refused")
+            n_bytes = sum(member.file_size for member in members)
+            if n_bytes > MAX_UNPACKED_BYTES:
                 raise InputError(f"{archive} would unpack to more than {MAX_UNPACKED_BYTES:,} bytes; refused")
+            check_growth(archive, n_bytes, archive.stat().st_size)
             content.extractall(folder)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
         raise InputError(f"{archive} is no complete zip archive ({error}); fetch it again") from error

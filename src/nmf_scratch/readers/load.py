@@ -8,6 +8,7 @@ zip archive of one of them.
 from __future__ import annotations
 
 import difflib
+import logging
 import os
 import tempfile
 from dataclasses import replace
@@ -22,8 +23,10 @@ from nmf_scratch.readers.cache import read_merged
 from nmf_scratch.readers.catalogue import CATALOGUE, DataUnavailable, Report, by_hand, default_data_dir, download
 from nmf_scratch.readers.files import unzip
 from nmf_scratch.readers.movielens import Reader, read_file, read_folder
-from nmf_scratch.readers.sniffing import Columns
+from nmf_scratch.readers.sniffing import GUESSED, Columns, Layout
 from nmf_scratch.readers.table import how_to_merge
+
+_LOG = logging.getLogger("nmf_scratch")
 
 
 def load_dataset(
@@ -35,12 +38,14 @@ def load_dataset(
     separator: str | None = None,
     header: bool | None = None,
     encoding: str = "utf-8",
+    decimal: str = ".",
     items: str | Path | None = None,
     users: str | Path | None = None,
     report: Report | None = None,
     cache: bool = True,
     implicit: bool = False,
     duplicates: str | None = None,
+    skip_bad: bool = False,
 ) -> Dataset:
     """Load a data set by its name in `CATALOGUE`, or from a file, folder or zip archive.
 
@@ -53,8 +58,17 @@ def load_dataset(
         Where named data sets are looked for and kept; default `default_data_dir`.
     download : bool
         Whether a named data set that is not there may be fetched.
-    columns, separator, header, encoding
-        How a delimited file is laid out, see `read_ratings`; guessed where not given.
+    columns : mapping, optional
+        ``user``, ``item``, ``rating`` (and ``timestamp``) to a header name or a position from 0. By default the
+        header is searched for well-known names, else the first three or four columns are taken in this order.
+    separator : str, optional
+        One character or ``"::"``; by default whichever of ``::``, tab, ``,``, ``;``, ``|`` fits the first lines.
+    header : bool, optional
+        Whether the first line names the columns; by default it does when nothing in it is a number.
+    encoding : str
+        Of the text, as in ``"latin-1"``.
+    decimal : {".", ","}
+        What stands before the fraction of a number, as in ``4,5``.
     items, users : str or Path, optional
         Tables with a header about the items and users of a delimited file.
     report : callable, optional
@@ -67,6 +81,8 @@ def load_dataset(
     duplicates : {"last", "sum", "mean"}, optional
         What becomes of repeated (user, item) pairs: the last counts (by time, then by line), as by default of ratings,
         or their numbers are added up, as by default of choices, or averaged.
+    skip_bad : bool
+        Whether lines that cannot be read are left out, which `report` is told; else they are refused.
 
     Returns
     -------
@@ -82,20 +98,20 @@ def load_dataset(
     """
     folder = Path(data_dir or default_data_dir())
     merge = how_to_merge(duplicates, implicit)
-    read = partial(read_merged, cache=folder / "cache" if cache else None, duplicates=merge)
-    layout = {"columns": columns, "separator": separator, "header": header, "encoding": encoding}
-    options: dict[str, Any] = {**layout, "items": items, "users": users}
+    told = (report or _LOG.warning) if skip_bad else None
+    read = partial(read_merged, cache=folder / "cache" if cache else None, duplicates=merge, told=told)
+    layout = Layout(columns, separator, header, encoding, decimal, implicit)
     if isinstance(name_or_path, str) and name_or_path in CATALOGUE:
-        _refuse_given(options, name_or_path)
+        _refuse_given(layout, items, users, name_or_path)
         return _load_named(name_or_path, folder, download, report, read)
     path = Path(name_or_path).expanduser()
     if not path.exists():
         raise InputError(_unknown(str(name_or_path)))
     if path.is_dir():
-        _refuse_given(options, str(path))
+        _refuse_given(layout, items, users, str(path))
         return read_folder(path, path.resolve().name, read, encoding)
     read_path = _read_zip if path.suffix.lower() == ".zip" else read_file
-    return read_path(path, read=read, implicit=implicit, **options)
+    return read_path(path, layout, items=items, users=users, read=read)
 
 
 def _load_named(name: str, data_dir: Path, may_download: bool, report: Report | None, read: Reader) -> Dataset:
@@ -115,30 +131,35 @@ def _unpack_and_read(archive: Path, folder: Path, read: Reader) -> Dataset:
     try:
         unzip(archive, folder)
     except OSError:  # the data directory cannot be written: nothing is kept
-        return _read_zip(archive, read)
+        return _read_zip(archive, read=read)
     return read_folder(folder, folder.name, read)
 
 
-def _read_zip(archive: Path, read: Reader, **options: Any) -> Dataset:
+def _read_zip(
+    archive: Path,
+    layout: Layout = GUESSED,
+    *,
+    items: str | Path | None = None,
+    users: str | Path | None = None,
+    read: Reader,
+) -> Dataset:
     """Read an archive through a temporary folder: a MovieLens layout, or one delimited file."""
     with tempfile.TemporaryDirectory() as scratch:
         folder = unzip(archive, Path(scratch) / archive.stem)
         files = [file for file in sorted(folder.rglob("*")) if file.is_file() and "__MACOSX" not in file.parts]
         if len(files) == 1:
-            dataset = read_file(files[0], read=read, **options)
+            dataset = read_file(files[0], layout, items=items, users=users, read=read)
         else:
-            _refuse_given(options, str(archive))
-            dataset = read_folder(folder, read=read, encoding=options.get("encoding", "utf-8"))
+            _refuse_given(layout, items, users, str(archive))
+            dataset = read_folder(folder, read=read, encoding=layout.encoding)
     return replace(dataset, name=archive.stem, source=str(archive))
 
 
-OF_A_FILE = ("columns", "separator", "header", "items", "users")
-"""Options that say how a single file is laid out, or what stands beside it."""
-
-
-def _refuse_given(options: dict[str, Any], name: str) -> None:
+def _refuse_given(layout: Layout, items: Any, users: Any, name: str) -> None:
     """Refuse options of a single file for data whose layout is known: they would have no effect."""
-    if given := [option for option in OF_A_FILE if options.get(option) is not None]:
+    known = Layout(encoding=layout.encoding, implicit=layout.implicit)
+    given = [option for option in Layout._fields if getattr(layout, option) != getattr(known, option)]
+    if given := given + [option for option, value in {"items": items, "users": users}.items() if value is not None]:
         raise InputError(
             f"{' and '.join(given)} can be said of a single file, and {name} has a layout of its own: leave them out, "
             "or give the file of ratings in it"

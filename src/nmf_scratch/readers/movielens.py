@@ -29,7 +29,17 @@ from nmf_scratch._check import InputError
 from nmf_scratch.data.dataset import Dataset
 from nmf_scratch.readers.cache import read_merged
 from nmf_scratch.readers.files import reading
-from nmf_scratch.readers.sniffing import ALIASES, SEPARATORS, Columns, are_quoted, first_lines, plain_name, split
+from nmf_scratch.readers.sniffing import (
+    ALIASES,
+    GUESSED,
+    SEPARATORS,
+    Layout,
+    are_quoted,
+    check_width,
+    first_lines,
+    plain_name,
+    split,
+)
 
 GROUPLENS_LICENCE = (
     "GroupLens terms: research use; passing on and commercial use are restricted, as a rule to those with permission; "
@@ -55,6 +65,7 @@ NONE_KNOWN = "unknown"
 """What u.genre calls the lack of a genre."""
 
 _N_FOLDS = 5
+_ROLES = {"user": 0, "item": 1, "rating": 2, "timestamp": 3}
 _NAMES_OF = {
     "title": ("title", "name", "booktitle", "movietitle", "producttitle", "itemname"),
     "year": ("year", "yearofpublication", "releaseyear", "publicationyear"),
@@ -64,23 +75,19 @@ _NAMES_OF = {
 
 def read_file(
     path: Path,
+    layout: Layout = GUESSED,
     *,
-    columns: Columns | None = None,
-    separator: str | None = None,
-    header: bool | None = None,
-    encoding: str = "utf-8",
-    implicit: bool = False,
     items: str | Path | None = None,
     users: str | Path | None = None,
     read: Reader = read_merged,
 ) -> Dataset:
     """Read one file of ratings, and tables of its items and users where paths are given.
 
-    Options and errors as in `read_ratings`. A table needs a header; the column that is named like an item (a user),
-    else its first one, holds the ids.
+    Errors as in `parse_ratings`. A table needs a header; the column that is named like an item (a user), else its
+    first one, holds the ids.
     """
-    layout: dict[str, Any] = {"columns": columns, "separator": separator, "header": header, "encoding": encoding}
-    ratings, n_duplicates = read(path, **layout, implicit=implicit)
+    encoding = layout.encoding
+    ratings, n_duplicates = read(path, layout)
     return Dataset(
         name=path.name.split(".")[0] or path.name,
         ratings=ratings,
@@ -120,6 +127,7 @@ def read_attributes(path: Path, key: str, ids: pd.Series, encoding: str = "utf-8
     separator = max(SEPARATORS[1:], key=lambda s: len(split(head, s)))
     quoted = are_quoted(head, separator)
     names = split(head, separator, quoted=quoted)
+    check_width(path, len(names))
     id_name = next((name for name in names if plain_name(name) in ALIASES[key]), names[0])
     table = _read_table(path, separator, encoding, header=0, text=id_name, quoted=quoted).rename(columns={id_name: key})
     if ids.dtype.kind == "i":  # what is no number cannot match
@@ -144,8 +152,7 @@ def year_of(titles: pd.Series) -> pd.Series:
 
 
 def _read_100k(folder: Path, name: str, read: Reader, encoding: str) -> Dataset:
-    columns: Columns = {"user": 0, "item": 1, "rating": 2, "timestamp": 3}
-    ratings, n_duplicates = read(folder / "u.data", separator="\t", columns=columns, header=False, padded_ids=False)
+    ratings, n_duplicates = read(folder / "u.data", Layout(_ROLES, "\t", header=False, padded_ids=False))
     users = items = None
     if (folder / "u.user").is_file():
         users = _read_table(folder / "u.user", "|", "latin-1", names=["user", "age", "gender", "occupation", "zip"])
@@ -156,10 +163,7 @@ def _read_100k(folder: Path, name: str, read: Reader, encoding: str) -> Dataset:
 
 
 def _read_dat(folder: Path, name: str, read: Reader, encoding: str) -> Dataset:
-    columns: Columns = {"user": 0, "item": 1, "rating": 2, "timestamp": 3}
-    ratings, n_duplicates = read(
-        folder / "ratings.dat", separator="::", columns=columns, header=False, padded_ids=False
-    )
+    ratings, n_duplicates = read(folder / "ratings.dat", Layout(_ROLES, "::", header=False, padded_ids=False))
     users = items = None
     if (folder / "users.dat").is_file():
         # Age is a code, the lower bound of its group (1: under 18, 18: 18 to 24, …, 56: 56 and older).
@@ -174,7 +178,7 @@ def _read_dat(folder: Path, name: str, read: Reader, encoding: str) -> Dataset:
 
 
 def _read_csv(folder: Path, name: str, read: Reader, encoding: str) -> Dataset:
-    ratings, n_duplicates = read(folder / "ratings.csv", separator=",", padded_ids=False, encoding=encoding)
+    ratings, n_duplicates = read(folder / "ratings.csv", Layout(separator=",", padded_ids=False, encoding=encoding))
     items = None
     if (folder / "movies.csv").is_file():
         items = read_attributes(folder / "movies.csv", "item", ratings["item"], encoding)

@@ -10,16 +10,17 @@ such a field.
 from __future__ import annotations
 
 import csv
-import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 from nmf_scratch._check import InputError, check_choice
 from nmf_scratch.data.dataset import PAIR, REQUIRED
 from nmf_scratch.readers.files import reading_lines
+from nmf_scratch.readers.table import NOT_KNOWN
 
 Columns = Mapping[str, str | int]
 
@@ -61,9 +62,51 @@ _EARLIEST = 1e8
 LONGEST_ID = 1_000
 """Characters; what is longer is a field that was not closed."""
 
+LONGEST_LINE, MOST_FIELDS = 1_000_000, 1_000
+"""Characters in a line and fields in it; what has more is no table of ratings, and would cost gigabytes to cut."""
+
 _LINES_SNIFFED = 20
 _SHOWN_CHARACTERS = 120
 _IF_IMPLICIT = ", or implicit=True (option --implicit) if it holds choices without ratings"
+
+
+class Layout(NamedTuple):
+    r"""What a caller says of how a file of ratings is laid out.
+
+    Attributes
+    ----------
+    columns : mapping, optional
+        ``user``, ``item``, ``rating`` (and ``timestamp``) to a header name or a position from 0. By default the
+        header is searched for well-known names, else the first three or four columns are taken in this order.
+    separator : str, optional
+        One character or ``"::"``; by default whichever of ``::``, tab, ``,``, ``;``, ``|`` fits the first lines.
+    header : bool, optional
+        Whether the first line names the columns; by default it does when nothing in it is a number.
+    encoding : str
+        Of the text, as in ``"latin-1"``.
+    decimal : {".", ","}
+        What stands before the fraction of a number.
+    implicit : bool
+        Whether the file holds choices (clicks, plays, purchases): a rating need not be there and is then 1 a line.
+    padded_ids : bool
+        Whether ids such as ``007`` may occur; False skips the search for them in files that are known to have none.
+    """
+
+    columns: Columns | None = None
+    separator: str | None = None
+    header: bool | None = None
+    encoding: str = "utf-8"
+    decimal: str = "."
+    implicit: bool = False
+    padded_ids: bool = True
+
+    @property
+    def required(self) -> tuple[str, ...]:
+        """The columns that must be there."""
+        return PAIR if self.implicit else REQUIRED
+
+
+GUESSED = Layout()
 
 
 @dataclass(frozen=True)
@@ -76,45 +119,53 @@ class Format:
     names: tuple[str, ...]  # of the header; empty without one
     positions: dict[str, int]  # of user, item, and, where there are any, rating and timestamp
     quoted: bool = True  # whether quotes hold fields together
+    encoding: str = "utf-8"
+    decimal: str = "."
+    known: tuple[str, ...] = ("user",)  # columns in which NULL, NA and the like are no ids
+    surplus: bool = False  # whether the first line of data has more fields than the file has columns
 
 
-def sniff(
-    path: Path,
-    *,
-    columns: Columns | None = None,
-    separator: str | None = None,
-    header: bool | None = None,
-    encoding: str = "utf-8",
-    implicit: bool = False,
-) -> Format:
-    """Find out from its first lines how a file of ratings is laid out; parameters as in `read_ratings`.
+def sniff(path: Path, layout: Layout) -> Format:
+    """Find out from its first lines how a file of ratings is laid out.
 
     Raises
     ------
     InputError
         If no separator fits, if a column is not there, or if there is nothing but a header.
     """
-    required = PAIR if implicit else REQUIRED
-    _check_options(columns, separator, header, required)
-    lines = first_lines(path, encoding)
-    separator = separator or guess_separator(path, [line for _, line in lines], required)
+    required, columns = layout.required, layout.columns
+    _check_options(layout)
+    lines = first_lines(path, layout.encoding)
+    separator = layout.separator or guess_separator(path, [line for _, line in lines], layout)
     number, line = lines[0]
     quoted = are_quoted(line, separator)
-    first = split(line, separator, quoted=quoted)
+    rows = [split(text, separator, quoted=quoted) for _, text in lines]
+    first = rows[0]
     if len(first) < len(required):
         raise InputError(_misfit(path, number, line, separator))
-    second = split(lines[1][1], separator, quoted=quoted) if len(lines) > 1 else []
-    named = header if header is not None else _has_names(columns) or _is_header(first, second, required)
+    check_width(path, len(first))
+    named = layout.header
+    if named is None:
+        named = _has_names(columns) or _is_header(rows, layout)
     if named and len(lines) == 1:
         raise InputError(f"{path} holds a header but no rating; give a file with at least one line of data")
     names = tuple(first) if named else ()
-    sample = second if named else first
-    positions = _given(path, columns, names, len(first)) if columns else _guessed(path, names, sample, required)
-    form = Format(separator, len(first), number if named else number - 1, names, positions, quoted)
-    # pandas takes the surplus of a first line for row labels, without a word.
-    if len(sample) > len(first) and (problem := first_problem(path, form, encoding)):
-        raise InputError(problem)
-    return form
+    sample = rows[1] if named else first
+    positions = _given(path, columns, names, len(first)) if columns else _guessed(path, names, sample, layout)
+    items = [row[positions["item"]] for row in rows[named:] if len(row) > positions["item"]]
+    numbered = any(map(str.isdecimal, items)) and all(item.isdecimal() or item in NOT_KNOWN for item in items)
+    return Format(
+        separator,
+        len(first),
+        number if named else number - 1,
+        names,
+        positions,
+        quoted,
+        layout.encoding,
+        layout.decimal,
+        known=PAIR if numbered else ("user",),  # there are bands, but no users, of that name
+        surplus=len(sample) > len(first),
+    )
 
 
 def first_lines(path: Path, encoding: str) -> list[tuple[int, str]]:
@@ -130,20 +181,39 @@ def first_lines(path: Path, encoding: str) -> list[tuple[int, str]]:
         lines = list(islice(((i, line) for i, line in numbered if line.strip()), _LINES_SNIFFED))
     if not lines:
         raise InputError(f"{path} is empty; give a file with at least one rating")
+    number, longest = max(lines, key=lambda pair: len(pair[1]))
+    if len(longest) > LONGEST_LINE:
+        raise InputError(f"{path}, line {number}: {too_long(longest)}")
     return lines
 
 
-def guess_separator(path: Path, lines: list[str], required: tuple[str, ...] = REQUIRED) -> str:
+def too_long(line: str) -> str:
+    """Say that a line is."""
+    return f"{len(line):,} characters in one line, at most {LONGEST_LINE:,} can be a rating: is this a table of lines?"
+
+
+def check_width(path: Path, n_fields: int) -> None:
+    """Refuse a file with absurdly many columns."""
+    if n_fields > MOST_FIELDS:
+        raise InputError(
+            f"{path} has {n_fields:,} columns, at most {MOST_FIELDS:,} are read: a line should hold one user, one item "
+            "and one rating (a matrix with a column per item has to be unpivoted first, as by pandas.melt)"
+        )
+
+
+def guess_separator(path: Path, lines: list[str], layout: Layout) -> str:
     """Return the separator that cuts the first line into fields enough, and most other lines alike."""
-    quoted = {s: are_quoted(lines[0], s) for s in SEPARATORS}
-    counts = {s: [len(split(line, s, quoted=quoted[s])) for line in lines] for s in SEPARATORS}
-    fitting = [s for s in SEPARATORS if counts[s][0] >= len(required)]
+    required = layout.required
+    candidates = [s for s in SEPARATORS if s != layout.decimal]
+    quoted = {s: are_quoted(lines[0], s) for s in candidates}
+    counts = {s: [len(split(line, s, quoted=quoted[s])) for line in lines] for s in candidates}
+    fitting = [s for s in candidates if counts[s][0] >= len(required)]
     if not fitting:
         pairs = any(count[0] == len(PAIR) for count in counts.values())
         raise InputError(
-            f"none of {', '.join(map(repr, SEPARATORS))} separates the first line of {path} into "
+            f"none of {', '.join(map(repr, candidates))} separates the first line of {path} into "
             f"{_listed(required)}; pass separator=... (option --separator)"
-            f"{_IF_IMPLICIT if pairs else ''}: {_shorten(lines[0])!r}"
+            f"{_IF_IMPLICIT if pairs else ''}: {shorten(lines[0])!r}"
         )
     return max(fitting, key=lambda s: sum(count == counts[s][0] for count in counts[s]))
 
@@ -165,22 +235,28 @@ def split(line: str, separator: str, *, quoted: bool = True) -> list[str]:
         return [line]
 
 
-def is_number(text: str) -> bool:
+def is_number(text: str, decimal: str = ".") -> bool:
     """Whether a field holds a number in plain digits (``nan`` and ``inf`` included)."""
+    return as_number(text, decimal) is not None
+
+
+def as_number(text: str, decimal: str = ".") -> float | None:
+    """Return the number that a field holds, None if it holds none."""
+    if "_" in text or not text.isascii() or (decimal != "." and "." in text):
+        return None
     try:
-        float(text)
+        return float(text.replace(decimal, "."))
     except ValueError:
-        return False
-    return "_" not in text and text.isascii()
+        return None
 
 
-def _is_header(first: list[str], second: list[str], required: tuple[str, ...]) -> bool:
+def _is_header(rows: list[list[str]], layout: Layout) -> bool:
     """Whether a first line names the columns: no number is in it, though ratings, or the next line, are numbers."""
-    if any(map(is_number, first)):
+    numbers = [any(is_number(field, layout.decimal) for field in row) for row in rows[:2]]
+    if numbers[0]:
         return False
-    if "rating" in required or {plain_name(name) for name in first} & {a for names in ALIASES.values() for a in names}:
-        return True
-    return any(map(is_number, second))
+    known = {alias for names in ALIASES.values() for alias in names}
+    return not layout.implicit or bool(known & set(map(plain_name, rows[0]))) or any(numbers)
 
 
 def plain_name(name: str) -> str:
@@ -188,20 +264,23 @@ def plain_name(name: str) -> str:
     return re.sub(r"[\W_]", "", name.lower())
 
 
-def _check_options(
-    columns: Columns | None, separator: str | None, header: bool | None, required: tuple[str, ...]
-) -> None:
+def _check_options(layout: Layout) -> None:
+    columns, separator = layout.columns, layout.separator
     for role in columns or ():
         check_choice("columns key", role, ROLES)
-    missing = [role for role in required if columns and role not in columns]
+    missing = [role for role in layout.required if columns and role not in columns]
     if missing:
         hint = _IF_IMPLICIT if missing == ["rating"] else ""
         given = dict(columns or {})
-        raise InputError(f"columns={given} lacks {', '.join(missing)}; name {_listed(required)}{hint}")
-    if header is False and _has_names(columns):
+        raise InputError(f"columns={given} lacks {', '.join(missing)}; name {_listed(layout.required)}{hint}")
+    if layout.header is False and _has_names(columns):
         raise InputError("columns given by name need a header; pass positions from 0, or leave header=False out")
     if separator not in (None, "::", *_SINGLE_CHARACTERS):
         raise InputError(f"separator={separator!r} is not supported; pass one character such as ',' or '\\t', or '::'")
+    if layout.decimal not in (".", ","):
+        raise InputError(f"decimal={layout.decimal!r} is not supported; pass '.' or ','")
+    if separator == layout.decimal:
+        raise InputError(f"separator and decimal are both {separator!r}; only one of them can be")
 
 
 def _has_names(columns: Columns | None) -> bool:
@@ -213,7 +292,7 @@ def _misfit(path: Path, number: int, line: str, separator: str) -> str:
     hint = f"try separator={likely!r}" if likely else "pass the character between its fields"
     n_fields = len(split(line, separator))
     found = f"line {number} has {n_fields} field(s)"
-    return f"separator={separator!r} does not fit {path}: {found}; {hint}: {_shorten(line)!r}"
+    return f"separator={separator!r} does not fit {path}: {found}; {hint}: {shorten(line)!r}"
 
 
 def _given(path: Path, columns: Columns, names: tuple[str, ...], n_fields: int) -> dict[str, int]:
@@ -232,15 +311,15 @@ def _listed(roles: tuple[str, ...]) -> str:
     return f"{', '.join(roles[:-1])} and {roles[-1]}"
 
 
-def _guessed(path: Path, names: tuple[str, ...], sample: list[str], required: tuple[str, ...]) -> dict[str, int]:
+def _guessed(path: Path, names: tuple[str, ...], sample: list[str], layout: Layout) -> dict[str, int]:
     """Positions by well-known names, else user, item, rating[, timestamp] in this order."""
-    if found := _well_known(path, names, required):
+    if found := _well_known(path, names, layout.required):
         return found
-    third = float(sample[2]) if len(sample) > 2 and is_number(sample[2]) else None
-    if "rating" not in required and (third is None or not third < _EARLIEST):
+    third = as_number(sample[2], layout.decimal) if len(sample) > 2 else None
+    if layout.implicit and (third is None or not third < _EARLIEST):
         return {"user": 0, "item": 1} | ({} if third is None else {"timestamp": 2})
     # A fourth column that is no number is a review or a remark rather than a time.
-    n_roles = 4 if len(sample) > 3 and is_number(sample[3]) else 3
+    n_roles = 4 if len(sample) > 3 and is_number(sample[3], layout.decimal) else 3
     return {role: position for position, role in enumerate(ROLES[:n_roles])}
 
 
@@ -258,95 +337,14 @@ def _well_known(path: Path, names: tuple[str, ...], required: tuple[str, ...], *
     return found
 
 
-def locate(path: Path, columns: Columns | None, names: tuple[str, ...], *, implicit: bool = False) -> dict[str, int]:
-    """Find the columns of a table whose columns have names; parameters and errors as in `sniff`."""
-    required = PAIR if implicit else REQUIRED
-    _check_options(columns, None, None, required)
-    if columns:
-        return _given(path, columns, names, len(names))
-    return _well_known(path, names, required, only=True)
+def locate(path: Path, layout: Layout, names: tuple[str, ...]) -> dict[str, int]:
+    """Find the columns of a table whose columns have names; errors as in `sniff`."""
+    _check_options(layout)
+    if layout.columns:
+        return _given(path, layout.columns, names, len(names))
+    return _well_known(path, names, layout.required, only=True)
 
 
-# --- the line at fault ----------------------------------------------------------------------------------------------
-
-
-def first_problem(path: Path, form: Format, encoding: str) -> str | None:
-    """Walk a file line by line and describe the first bad line (None if each looks right)."""
-    number = 0
-    with reading_lines(path, encoding) as text:
-        try:
-            for number, raw, fields in _records(text, form):
-                problem = _problem(fields, form) if number > form.skip and raw.strip() else None
-                if problem:
-                    return f"{path}, line {number}: {problem}: {_shorten(raw)!r}"
-        except csv.Error as error:
-            return f"{path}, after line {number}: {error} (is a quote not closed?)"
-    return None
-
-
-def _records(lines: Iterable[str], form: Format) -> Iterator[tuple[int, str, list[str]]]:
-    """Yield (line number, raw text, fields); a quoted field may span lines."""
-    separator = form.separator
-    if not form.quoted:
-        plain = (line.rstrip("\r\n") for line in lines)
-        yield from ((i, line, line.split(separator)) for i, line in enumerate(plain, start=1))
-        return
-    consumed: list[str] = []
-    number = 1
-    # The CSV reader takes exactly the lines that a record needs; a copy of them is kept for the message.
-    remembered = (consumed.append(line) or line for line in lines)  # type: ignore[func-returns-value]
-    for fields in csv.reader(remembered, delimiter=separator, skipinitialspace=True):
-        yield number, "".join(consumed).rstrip("\r\n"), fields
-        number += len(consumed)
-        consumed.clear()
-
-
-def _problem(fields: list[str], form: Format) -> str | None:
-    if len(fields) != form.n_fields:
-        return f"{len(fields)} field(s) where {form.n_fields} are expected (correct or remove the line)"
-    for role in PAIR:
-        if problem := _id_problem(fields[form.positions[role]]):
-            return f"{role} {problem}"
-    rating = form.positions.get("rating")
-    return (_rating_problem(fields[rating]) if rating is not None else None) or _time_problem(fields, form)
-
-
-def _id_problem(text: str) -> str | None:
-    if not text.strip():
-        return "is missing (add it or remove the line)"
-    if "\n" in text or "\r" in text:
-        return "goes on in the next line: is a quote not closed? (close it, or remove it)"
-    if len(text) > LONGEST_ID:
-        return f"has {len(text):,} characters, at most {LONGEST_ID:,} can be an id: is a quote not closed?"
-    return None
-
-
-def _rating_problem(text: str) -> str | None:
-    if not is_number(text):
-        return f"rating {text!r} is not a number (correct or remove the line)"
-    rating = float(text)
-    if not math.isfinite(rating):
-        return f"rating {text!r} is not finite (a rating that is not known has no line: remove it)"
-    if rating < 0:
-        return f"rating {text!r} is negative; NMF needs ratings >= 0 (shift the scale or remove the line)"
-    return None
-
-
-def _time_problem(fields: list[str], form: Format) -> str | None:
-    where = form.positions.get("timestamp")
-    if where is None or (is_number(fields[where]) and math.isfinite(float(fields[where]))) or _is_date(fields[where]):
-        return None
-    return (
-        f"timestamp {fields[where]!r} is neither a number nor an ISO 8601 date such as 2019-12-03 (write it so, or "
-        "leave the column out: --columns user=…,item=…,rating=…)"
-    )
-
-
-def _is_date(text: str) -> bool:
-    import pandas as pd  # only here, and only after an error
-
-    return bool(pd.notna(pd.to_datetime(text, errors="coerce", utc=True, format="ISO8601")))
-
-
-def _shorten(line: str) -> str:
+def shorten(line: str) -> str:
+    """Return as much of a line as a message can show."""
     return line if len(line) <= _SHOWN_CHARACTERS else line[:_SHOWN_CHARACTERS] + "…"

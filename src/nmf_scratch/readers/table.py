@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from nmf_scratch._check import InputError, check_choice
+from nmf_scratch.data.dataset import PAIR
 from nmf_scratch.data.encoder import LabelEncoder
 
 MERGED = {
@@ -17,6 +19,13 @@ MERGED = {
     "mean": "the numbers of each were averaged",
 }
 """What may become of repeated pairs, and how that is said."""
+
+NOT_KNOWN = frozenset(
+    ["NULL", "null", "None", "NaN", "nan", "-NaN", "-nan", "NA", "<NA>", "N/A", "n/a", "#N/A", "#NA", "\\N"]
+)
+"""What programs write where nothing is known."""
+
+HOW_TO_SKIP = "skip_bad=True (option --skip-bad) leaves out what is bad"
 
 
 def how_to_merge(duplicates: str | None, implicit: bool) -> str:
@@ -69,23 +78,34 @@ def merge_repeats(ratings: pd.DataFrame, how: str = "last") -> tuple[pd.DataFram
     return ratings.drop(index=ratings.index[superseded]).reset_index(drop=True), len(superseded)
 
 
-def checked(path: Path, ratings: pd.DataFrame) -> pd.DataFrame:
-    """Check a table that has no lines to name."""
+def checked(path: Path, ratings: pd.DataFrame, told: Callable[[str], None] | None = None) -> pd.DataFrame:
+    """Check a table that has no lines to name; where somebody is to be told, bad rows are left out."""
     ratings = with_seconds(ratings)
-    if not is_sound(ratings):
-        raise InputError(f"{path}: {_first_bad_row(ratings)}")
-    return ratings
+    problems = _problems(ratings)
+    bad = np.any(list(problems.values()), axis=0)
+    if not bad.any():
+        return ratings
+    row = int(np.argmax(bad))
+    problem = next(problem for problem, flags in problems.items() if flags[row])
+    found = f"{path}: row {row}: {problem} ({bad.sum():,} bad of {len(bad):,})"
+    if told is None:
+        raise InputError(f"{found}; correct or remove it; {HOW_TO_SKIP}")
+    if bad.all():
+        raise InputError(f"{found}; none can be read")
+    told(f"{found}: left out")
+    sound: pd.DataFrame = ratings[~bad]
+    return sound.reset_index(drop=True)
 
 
-def _first_bad_row(ratings: pd.DataFrame) -> str:
-    """Describe the first row that no reader lets pass; rows count from 0."""
-    rating = ratings["rating"]
-    bad = {f"{name} is missing": ratings[name].isna() | (ratings[name] == "") for name in ("user", "item")}
+def _problems(ratings: pd.DataFrame) -> dict[str, NDArray[np.bool_]]:
+    """Return what no reader lets pass, and which rows it concerns; rows count from 0."""
+    rating = ratings["rating"].to_numpy()
+    bad = {f"{name} is missing": (ratings[name].isna() | (ratings[name] == "")).to_numpy() for name in PAIR}
+    bad["user is NULL, NA or the like: not known"] = ratings["user"].isin(NOT_KNOWN).to_numpy()
     bad |= {"rating is not a finite number": ~np.isfinite(rating), "rating is negative": rating < 0}
     if "timestamp" in ratings:
-        bad["timestamp is neither a number nor a date"] = ~np.isfinite(ratings["timestamp"])
-    row, problem = min((int(np.argmax(flags)), problem) for problem, flags in bad.items() if flags.any())
-    return f"row {row}: {problem} (correct or remove it)"
+        bad["timestamp is neither a number nor a date"] = ~np.isfinite(ratings["timestamp"].to_numpy())
+    return bad
 
 
 def with_seconds(ratings: pd.DataFrame) -> pd.DataFrame:
@@ -94,8 +114,6 @@ def with_seconds(ratings: pd.DataFrame) -> pd.DataFrame:
     if "timestamp" not in ratings or ratings["timestamp"].dtype.kind in "iuf":
         return ratings
     moments = pd.to_datetime(ratings["timestamp"], errors="coerce", utc=True, format="ISO8601")
-    if moments.isna().any():
-        return ratings.assign(timestamp=np.nan)
     return ratings.assign(timestamp=(moments - pd.Timestamp(0, tz="UTC")) // pd.Timedelta(seconds=1))
 
 
