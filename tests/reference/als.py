@@ -66,8 +66,9 @@ def half_step(R, W, H, lam, rho, centre, frozen, cells=0.0):
     updated = W.copy()
     for u in range(len(W)):
         A, d = normal_equations(R[u], H[:, free], explained, lam[u, free], rho[free], centre[free], cells)
-        solution = pivot(A, d, W[u, free])
-        updated[u, free] = descend(A, d, W[u, free]) if solution is None else solution
+        guess = descend(A, d, W[u, free], sweeps=2)
+        solution = pivot(A, d, guess)
+        updated[u, free] = descend(A, d, guess) if solution is None else solution
     return updated
 
 

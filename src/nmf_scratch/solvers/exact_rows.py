@@ -9,8 +9,8 @@ is *which* entries are positive. For a guess S, with zeros outside it, linear al
     V = {f in S: w_f < 0} ∪ {f outside S: g_f < 0};   S ← S with the entries of V changed over      (ALS.5)
 
 until V is empty: *block principal pivoting* (Kim & Park 2011, section 3). If V has not shrunk to a new low for a few
-rounds, only its last entry changes over, which cannot cycle. The first guess is the support of the row as it is; late
-in a run it is right at once.
+rounds, only its last entry changes over, which cannot cycle. The first guess is the support of the row as it is after
+two sweeps of (ALS.6), which cost less than the round or two that they save; late in a run it is right at once.
 
 A_SS is singular when there are fewer ratings than columns and no ridge. Then (ALS.3) has no single solution, the lowest
 points fill a line or more, and the row goes downhill from where it is, entry after entry, until nothing moves:
@@ -20,8 +20,10 @@ points fill a line or more, and the row goes downhill from where it is, entry af
 `als` with `method="descent"` does so for every row, as cmfrec does.
 
 The sums are taken in the dtype of the factors, twice as fast in float32; what they come to is solved in float64: A has
-the square of the condition number of the h_i, and (ALS.5) decides by sign. Partners are copied side by side, four
-ratings and four rows of A are taken at once, and each number that is fetched is used four times.
+the square of the condition number of the h_i, and (ALS.5) decides by sign. Partners are copied side by side, a column
+for each rating, so that every sum is a product of two rows in memory. Three by three of them are taken at once: each
+number that is fetched is used three times, and nothing is stored until the end. (Sums that are stored as they grow
+would have to be told apart from the copies, by the compiler's checks, each time that a short loop begins.)
 
 Cost: O(n_u · K²) for the sums of a row, O(K³) per guess, O(K²) per sweep of the descent.
 """
@@ -38,7 +40,7 @@ from nmf_scratch._jit import LINE, kernel, parallel_kernel, serial
 from nmf_scratch.data.ratings import Compressed
 from nmf_scratch.problem.factors import NO_COLUMN, Columns
 from nmf_scratch.problem.objective import Penalty
-from nmf_scratch.solvers.rows import fetch_ahead, gram_of
+from nmf_scratch.solvers.rows import AHEAD, fetch_ahead, gram_of
 
 SINGULAR = 1e-10
 """A Cholesky pivot below this share of its diagonal entry is rounding, not curvature: the matrix counts as singular."""
@@ -58,8 +60,17 @@ PATIENCE = 3
 ROUNDS = 500
 """Rounds after which rounding must be to blame (a handful is usual), and descent takes over."""
 
-COPIES = 128
+GUESSING_SWEEPS = 2
+"""Sweeps of the descent before the first guess."""
+
+COPIES = 96
 """Ratings whose partners are copied side by side at once: with 64 columns they fill a first-level cache."""
+
+TILE = 3
+"""Rows and columns of the sums that are added up at once: nine of them, and six numbers, fit into sixteen registers."""
+
+LANES = 8
+"""Numbers of float32 in a register of 256 bits: chunks of ratings are filled up with zeros to a multiple of it."""
 
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]
@@ -91,25 +102,31 @@ class Fixed(NamedTuple):
 
     Attributes
     ----------
-    latent : ndarray, shape (n_columns, width)
-        Its latent columns, with zeros up to a multiple of `LINE`.
+    latent : ndarray, shape (n_columns, K)
+        Its latent columns.
     explained : ndarray, shape (n_columns,)
         What the frozen column of the other side predicts for each of its rows.
-    cells : ndarray of float64, shape (K, K) or (0, 0)
-        What cells that count without a rating add to each row's problem.
+    cells_A, cells_d : ndarray of float64, shapes (n_free, n_free) and (n_free,)
+        What cells that count without a rating add to each row's A and d; zero where they do not count.
     """
 
     latent: NDArray[Any]
     explained: NDArray[Any]
-    cells: NDArray[np.float64]
+    cells_A: NDArray[np.float64]
+    cells_d: NDArray[np.float64]
 
 
 def fixed(H: NDArray[Any], columns: Columns, unobserved_weight: float) -> Fixed:
     """Lay out the fixed side for rows of the given columns."""
-    latent = np.zeros((len(H), -(-columns.n_latent // LINE) * LINE), H.dtype)
-    latent[:, : columns.n_latent] = H[:, : columns.n_latent]
-    explained = np.zeros(len(H), H.dtype) if columns.frozen == NO_COLUMN else H[:, columns.frozen].copy()
-    return Fixed(latent, explained, gram_of(H, unobserved_weight))
+    free = [*range(columns.n_latent), *([columns.free_bias] if columns.free_bias >= 0 else [])]
+    has_frozen = columns.frozen != NO_COLUMN
+    explained = H[:, columns.frozen].copy() if has_frozen else np.zeros(len(H), H.dtype)
+    cells_A, cells_d = np.zeros((len(free), len(free))), np.zeros(len(free))
+    if unobserved_weight:
+        gram = gram_of(H, unobserved_weight)
+        cells_A = gram[np.ix_(free, free)]  # (CELL.3)
+        cells_d = -gram[free, columns.frozen] if has_frozen else cells_d  # (CELL.3)
+    return Fixed(np.ascontiguousarray(H[:, : columns.n_latent]), explained, cells_A, cells_d)
 
 
 def solve(
@@ -143,7 +160,7 @@ def solve(
     singular = SINGULAR if X.dtype == np.float64 else SINGULAR_IN_FLOAT32
     in_float64 = Penalty._make(np.asarray(part, np.float64)[()] for part in penalty)
     options = (method.pivoting, method.sweeps, method.tolerance)
-    arguments = (X, *partners, in_float64, columns, singular, options)
+    arguments = (X, partners, in_float64, columns, singular, options)
     if spans is None:
         solve_rows_here(view, np.array([0, len(X)]), *arguments)
     else:
@@ -155,39 +172,35 @@ def solve_rows(
     view: Compressed,
     spans: NDArray[np.int64],
     W: NDArray[Any],
-    partners: NDArray[Any],
-    explained: NDArray[Any],
-    cells: NDArray[np.float64],
+    partners: Fixed,
     penalty: Penalty,
     columns: Columns,
     singular: float,
     method: tuple[bool, int, float],
 ) -> None:
     """Replace each row of W by its minimiser; arguments as in `solve`, a fixed side, and when a pivot is rounding."""
-    indptr, indices, values, weights = view
+    latent, explained, cells_A, cells_d = partners
     pivoting, sweeps, tolerance = method
-    k, width = columns.n_latent, partners.shape[1]
-    n_free = k + (columns.free_bias >= 0)
+    k, n_free = columns.n_latent, len(cells_d)
+    n_rows = -(-(k + 2) // TILE) * TILE
     for span in numba.prange(len(spans) - 1):
-        copies = np.zeros((COPIES, width + LINE), partners.dtype)
-        sums, totals = np.empty((width + 4, width), partners.dtype), np.empty(2, partners.dtype)
+        copies, sums = np.zeros((n_rows, COPIES + LINE), latent.dtype), np.empty((n_rows, n_rows), latent.dtype)
+        rows = np.empty(COPIES, np.uint64)
         A, d, w = np.empty((n_free, n_free)), np.empty(n_free), np.empty(n_free)
         for u in range(spans[span], spans[span + 1]):
-            observed = slice(indptr[u], indptr[u + 1])
-            own = indices[observed], values[observed], weights[observed]
-            sum_products(own, partners, explained, copies, sums, totals)
-            normal_equations(sums, totals, penalty, u, k, A, d)
-            if len(cells):
-                add_cells(cells, columns, A, d)
+            sum_products(view, u, latent, explained, rows, copies, sums)
+            normal_equations(sums, cells_A, cells_d, penalty, u, k, A, d)
             for f in range(k):
                 w[f] = W[u, f]
-            if columns.free_bias >= 0:
+            if n_free > k:
                 w[k] = W[u, columns.free_bias]
+            if pivoting:
+                descend(A, d, w, GUESSING_SWEEPS, tolerance)
             if not (pivoting and pivot(A, d, w, singular)):
                 descend(A, d, w, sweeps, tolerance)
             for f in range(k):
                 W[u, f] = w[f]
-            if columns.free_bias >= 0:
+            if n_free > k:
                 W[u, columns.free_bias] = w[k]
 
 
@@ -196,98 +209,95 @@ solve_rows_here = serial(solve_rows)
 
 @kernel
 def sum_products(
-    own: tuple[NDArray[Any], NDArray[Any], NDArray[Any]],
+    view: Compressed,
+    row: int,
     partners: NDArray[Any],
     explained: NDArray[Any],
+    rows: NDArray[np.uint64],
     copies: NDArray[Any],
     sums: NDArray[Any],
-    totals: NDArray[Any],
 ) -> None:
     """Add up what the ratings of one row contribute to its problem.
 
     Parameters
     ----------
-    own : (items, values, weights), each of shape (n_row,)
-        The row's ratings.
-    partners : ndarray, shape (n_columns, width)
+    view : Compressed
+        Ratings of all rows,
+    row : int
+        and the row in question.
+    partners : ndarray, shape (n_columns, K)
     explained : ndarray, shape (n_columns,)
-    copies : ndarray, shape (COPIES, width + LINE)
-        Room for the partners of a chunk of ratings; behind each a one, its target, and zeros: whole cache lines. All
-        is multiplied by the root of the rating's weight, so that products have the weight.
-    sums : ndarray, shape (width + 4, width)
-        Overwritten with copiesᵀ · copies as far as needed: Σ h_if h_ij for j ≤ f, then Σ h_ij, then Σ target h_ij.
-    totals : ndarray, shape (2,)
-        Overwritten with the sum of the weights, and Σ weight · target.
+    rows : ndarray of uint64, shape (COPIES,)
+        Room for the partners' rows of a chunk of ratings.
+    copies : ndarray, shape (K + 2 up to a multiple of `TILE`, COPIES + LINE)
+        Room for a chunk of ratings, a column for each: its partner, a one, its target. All is multiplied by the root
+        of the rating's weight, so that products have the weight. Wider than need be, as rows that begin at multiples
+        of a power of two would displace one another in the cache.
+    sums : ndarray, as many rows and columns as copies has rows
+        Overwritten with copies · copiesᵀ on and below the diagonal: Σ h_if h_ij; then Σ h_ij with the sum of the
+        weights behind it; then Σ target h_ij, and Σ target.
     """
-    items, values, weights = own
-    width = partners.shape[1] // LINE * LINE
+    indptr, items, values, weights = view
+    k, share = partners.shape[1], COPIES * TILE // len(sums) + 1
     sums[:] = 0
-    totals[:] = 0
-    for first in range(0, len(items), COPIES):
-        n = min(COPIES, len(items) - first)
-        for p in range(n):
-            fetch_ahead(partners, items, first + p)
-            item, root = np.uint64(items[first + p]), np.sqrt(weights[first + p])
-            for f in range(width):
-                copies[p, f] = root * partners[item, f]
-            copies[p, width] = root
-            copies[p, width + 1] = root * (values[first + p] - explained[item])
-            totals[0] += root * copies[p, width]
-            totals[1] += root * copies[p, width + 1]
-        for p in range(n, (n + 3) // 4 * 4):  # up to a multiple of four
-            copies[p, :width] = 0
-        for f in range(np.uint64(0), np.uint64(width + 4), np.uint64(4)):
-            n_columns = min(np.uint64(width), (f // np.uint64(LINE) + np.uint64(1)) * np.uint64(LINE))
-            multiply_four(copies, sums, np.uint64(n), f, n_columns)
+    for first in range(indptr[row], indptr[row + 1], COPIES):
+        n = min(COPIES, indptr[row + 1] - first)
+        n_lanes = (n + LANES - 1) // LANES * LANES
+        for p in range(n_lanes):
+            place = first + min(p, n - 1)
+            rows[p] = items[place]
+            copies[k, p] = np.sqrt(weights[place]) if p < n else 0
+            copies[k + 1, p] = copies[k, p] * (values[place] - explained[rows[p]])
+        for p in range(0, n_lanes, 4):  # four columns at once: a row of copies takes a piece of a cache line
+            a, b, c, d = rows[p], rows[p + 1], rows[p + 2], rows[p + 3]
+            root_a, root_b, root_c, root_d = copies[k, p], copies[k, p + 1], copies[k, p + 2], copies[k, p + 3]
+            for f in range(k):
+                copies[f, p], copies[f, p + 1] = root_a * partners[a, f], root_b * partners[b, f]
+                copies[f, p + 2], copies[f, p + 3] = root_c * partners[c, f], root_d * partners[d, f]
+        for f in range(np.uint64(0), np.uint64(len(sums)), np.uint64(TILE)):
+            for p in range(share):  # for the next chunk, be it of this row or of the next one
+                fetch_ahead(partners, items, first + n - AHEAD + np.int64(f) // TILE * share + p)
+            for j in range(np.uint64(0), f + np.uint64(TILE), np.uint64(TILE)):
+                multiply_three(copies, np.uint64(n_lanes), f, j, sums)
 
 
 @kernel
-def multiply_four(copies: NDArray[Any], sums: NDArray[Any], n_ratings: Any, f: Any, n_columns: Any) -> None:
-    """Add the products of the first n_ratings copies, four at a time, to rows f … f + 3 of the sums."""
-    for p in range(np.uint64(0), n_ratings, np.uint64(4)):
-        a0, a1, a2, a3 = copies[p, f], copies[p + 1, f], copies[p + 2, f], copies[p + 3, f]
-        b0, b1, b2, b3 = copies[p, f + 1], copies[p + 1, f + 1], copies[p + 2, f + 1], copies[p + 3, f + 1]
-        c0, c1, c2, c3 = copies[p, f + 2], copies[p + 1, f + 2], copies[p + 2, f + 2], copies[p + 3, f + 2]
-        d0, d1, d2, d3 = copies[p, f + 3], copies[p + 1, f + 3], copies[p + 2, f + 3], copies[p + 3, f + 3]
-        for j in range(n_columns):
-            h0, h1, h2, h3 = copies[p, j], copies[p + 1, j], copies[p + 2, j], copies[p + 3, j]
-            sums[f, j] += a0 * h0 + a1 * h1 + a2 * h2 + a3 * h3  # (ALS.1)
-            sums[f + 1, j] += b0 * h0 + b1 * h1 + b2 * h2 + b3 * h3
-            sums[f + 2, j] += c0 * h0 + c1 * h1 + c2 * h2 + c3 * h3
-            sums[f + 3, j] += d0 * h0 + d1 * h1 + d2 * h2 + d3 * h3
+def multiply_three(copies: NDArray[Any], n: Any, f: Any, j: Any, sums: NDArray[Any]) -> None:
+    """Add the products of rows f … f + 2 of the copies with rows j … j + 2, n numbers long, to the sums."""
+    zero = copies.dtype.type(0)
+    aa, ab, ac, ba, bb, bc, ca, cb, cc = zero, zero, zero, zero, zero, zero, zero, zero, zero
+    for p in range(n):
+        a, b, c = copies[f, p], copies[f + 1, p], copies[f + 2, p]
+        h_a, h_b, h_c = copies[j, p], copies[j + 1, p], copies[j + 2, p]
+        aa, ab, ac = aa + a * h_a, ab + a * h_b, ac + a * h_c  # (ALS.1)
+        ba, bb, bc = ba + b * h_a, bb + b * h_b, bc + b * h_c
+        ca, cb, cc = ca + c * h_a, cb + c * h_b, cc + c * h_c
+    sums[f, j], sums[f, j + 1], sums[f, j + 2] = sums[f, j] + aa, sums[f, j + 1] + ab, sums[f, j + 2] + ac
+    f += np.uint64(1)
+    sums[f, j], sums[f, j + 1], sums[f, j + 2] = sums[f, j] + ba, sums[f, j + 1] + bb, sums[f, j + 2] + bc
+    f += np.uint64(1)
+    sums[f, j], sums[f, j + 1], sums[f, j + 2] = sums[f, j] + ca, sums[f, j + 1] + cb, sums[f, j + 2] + cc
 
 
 @kernel
 def normal_equations(
-    sums: NDArray[Any], totals: NDArray[Any], penalty: Penalty, row: int, k: int, A: Matrix, d: Vector
+    sums: NDArray[Any], cells_A: Matrix, cells_d: Vector, penalty: Penalty, row: int, k: int, A: Matrix, d: Vector
 ) -> None:
-    """Write the row's problem, (ALS.1) and (ALS.2), into A and d: k latent entries, then perhaps the bias."""
-    width = sums.shape[1]
+    """Write the row's problem, (ALS.1) and (ALS.2) with (CELL.3), into A and d: k latent entries, perhaps a bias."""
     ridge, lasso = penalty.ridge[row], penalty.lasso[row]
-    for f in range(k):
-        for j in range(f + 1):
-            A[f, j] = sums[f, j]
-            A[j, f] = sums[f, j]
-        A[f, f] += ridge  # (ALS.1)
-        d[f] = sums[width + 1, f] - lasso  # (ALS.2)
-    if len(d) > k:  # the partner of a bias is one
-        for f in range(k):
-            A[k, f] = sums[width, f]
-            A[f, k] = sums[width, f]
-        A[k, k] = totals[0] + penalty.bias_ridge
-        d[k] = totals[1] + penalty.bias_ridge * penalty.bias_level
-
-
-@kernel
-def add_cells(cells: Matrix, columns: Columns, A: Matrix, d: Vector) -> None:
-    """Add to a row's problem what all cells pull to zero, which is the same for every row."""
-    k = columns.n_latent
     for f in range(len(d)):
-        row = cells[f if f < k else columns.free_bias]
-        for j in range(len(d)):
-            A[f, j] += row[j if j < k else columns.free_bias]  # (CELL.3)
-        if columns.frozen >= 0:
-            d[f] -= row[columns.frozen]  # (CELL.3)
+        for j in range(f + 1):
+            A[f, j] = sums[f, j] + cells_A[f, j]  # (CELL.3)
+        d[f] = sums[k + 1, f] + cells_d[f]  # (CELL.3)
+    for f in range(k):
+        A[f, f] += ridge  # (ALS.1)
+        d[f] -= lasso  # (ALS.2)
+    if len(d) > k:  # the partner of a bias is one
+        A[k, k] += penalty.bias_ridge
+        d[k] += penalty.bias_ridge * penalty.bias_level
+    for f in range(len(d)):
+        for j in range(f):
+            A[j, f] = A[f, j]
 
 
 @kernel
@@ -404,7 +414,7 @@ def wrong_signs(
             wrong[f] = x[f] * size[f] < -ROUNDING * largest
         else:
             slope = dot(A[f], x, len(d)) - d[f]  # (ALS.4)
-            wrong[f] = slope < -ROUNDING * (dot(A[f], magnitude, len(d)) + abs(d[f]))
+            wrong[f] = slope < 0 and slope < -ROUNDING * (dot(A[f], magnitude, len(d)) + abs(d[f]))
         n_wrong += wrong[f]
     return n_wrong
 
