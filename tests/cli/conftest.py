@@ -69,3 +69,16 @@ def demo_runs(tmp_path_factory, cli):
     done = cli("train", "-d", "demo", "-k", 3, "--folds", 3, "--max-iter", 4, "-o", runs)
     assert done.code == 0
     return runs
+
+
+@pytest.fixture(scope="session")
+def plays(tmp_path_factory):
+    """Write plays of artists: two groups of listeners, from one play to thousands; and who played whom, no more."""
+    rng = np.random.default_rng(5)
+    users, items = np.repeat(np.arange(60), 12), rng.integers(0, 20, 720) + np.repeat(np.arange(60) % 2, 12) * 20
+    frame = pd.DataFrame({"user": users, "artist": [f"band {i}" for i in items]}).drop_duplicates()
+    frame["plays"] = np.exp(rng.uniform(0, 9, len(frame))).astype(int)
+    path = tmp_path_factory.mktemp("plays") / "plays.csv"
+    frame.to_csv(path, index=False)
+    frame[["user", "artist"]].to_csv(path.with_name("played.csv"), index=False)
+    return path

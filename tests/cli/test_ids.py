@@ -4,7 +4,6 @@ import json
 import shutil
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from nmf_scratch import NMF, InputError, load_dataset
@@ -349,19 +348,6 @@ class TestTwoModels:
         assert [row["item"] for row in near] == ranking.similar_items("000000007X")["item"].tolist()
         named = asked(cli, books, "factors")["factors"]
         assert [row["titles"] for row in named] == ranking.factor_summary(3)["titles"].tolist()
-
-
-@pytest.fixture(scope="module")
-def plays(tmp_path_factory):
-    """Write plays of artists: two groups of listeners, from one play to thousands; and who played whom, no more."""
-    rng = np.random.default_rng(5)
-    users, items = np.repeat(np.arange(60), 12), rng.integers(0, 20, 720) + np.repeat(np.arange(60) % 2, 12) * 20
-    frame = pd.DataFrame({"user": users, "artist": [f"band {i}" for i in items]}).drop_duplicates()
-    frame["plays"] = np.exp(rng.uniform(0, 9, len(frame))).astype(int)
-    path = tmp_path_factory.mktemp("plays") / "plays.csv"
-    frame.to_csv(path, index=False)
-    frame[["user", "artist"]].to_csv(path.with_name("played.csv"), index=False)
-    return path
 
 
 class TestImplicit:

@@ -52,11 +52,24 @@ class TestReport:
         assert lists.recommend(user, n=1)["title"].iloc[0] in text
         assert "A score says how likely a choice is" in text
 
-    def test_a_model_for_lists_alone_is_refused(self, cli, run):
-        done = cli("report", "--model", run / "ranking.safetensors")
-        assert (done.code, done.out) == (2, "")
-        assert "a report is about a model that predicts ratings" in done.err
-        assert not (run / "report.html").exists()
+    def test_a_run_that_learnt_choices_is_told_by_its_lists(self, cli, plays, tmp_path, sketched):
+        assert cli("train", "-d", plays, "--implicit", "--folds", 2, "-k", 3, "-o", tmp_path).code == 0
+        run = (tmp_path / "latest").resolve()
+        assert cli("report", "--model", run / "ranking.safetensors").code == 0
+        text = (run / "report.html").read_text(encoding="utf-8")
+        means = json.loads((run / "metrics.json").read_text())["mean"]
+        said = "In cross-validation with 2 folds, its lists had an nDCG of {:.4f}, where lists of the most popular"
+        assert said.format(means["NMF, ranking"]["ndcg"]) in text
+        assert "How well it predicts" not in text
+        assert "compare --ranking --dataset" in text
+
+    @pytest.mark.slow
+    def test_figures_of_a_model_for_lists(self, cli, plays, tmp_path):
+        assert cli("train", "-d", plays, "--implicit", "--folds", 2, "-k", 3, "-o", tmp_path).code == 0
+        assert cli("report", "--model", (tmp_path / "latest").resolve() / "ranking.safetensors").code == 0
+        text = (tmp_path / "latest" / "report.html").read_text(encoding="utf-8")
+        assert "units of the score" in text or "has a strength of" in text
+        assert "of the variance, factor" not in text
 
     def test_data_that_changed_is_not_described(self, cli, run, sketched):
         content = json.loads((run / "run.json").read_text())

@@ -63,8 +63,6 @@ def report(
     from nmf_scratch.report.material import RUN, read_json
 
     nmf, path = load_model(model, RUNS)
-    if not nmf.predicts_ratings_:
-        raise InputError(f"a report is about a model that predicts ratings; {path} only puts lists in order")
     page = output or path.parent / "report.html"
     _check_target(page)
     run = read_json(path.parent / RUN)
@@ -130,6 +128,8 @@ def _gather(model: NMF, folder: Path, run: dict[str, Any], data: Dataset, compar
     """Bring together what the report is made of; what the run folder lacks is fitted now."""
     from nmf_scratch.report.material import SCORES, VALIDATION, Material, read_comparison, read_history, read_json
 
+    if not model.predicts_ratings_:
+        return Material(model, data, run, read_json(folder / SCORES))
     options = run.get("options", {})
     splitter = make_splitter(options.get("folds", FOLDS), data, options.get("seed", 0))
     fold = next(iter(splitter.split(data.ratings)))

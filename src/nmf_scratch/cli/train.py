@@ -205,7 +205,7 @@ def write_run(
     means, n_folds = _means(model, scores), len(scores[model_name(model)])
     fitted, *others = _refit(model, data, n_folds, checkpoint)
     fitted.history_.to_frame().to_csv(folder / "history.csv", index=False)
-    drawn: dict[str, Any] = {"title": f"{model_name(model)}, on {data.name}"}
+    drawn: dict[str, Any] = {"title": f"{model_name(model)}, on {data.name}", "ranking": not others}
     if others:
         held_out, ranking = others
         held_out.history_.to_frame().to_csv(folder / "history-validation.csv", index=False)

@@ -170,8 +170,9 @@ def factor_strengths(fitted: Fitted) -> pd.DataFrame:
     -------
     DataFrame
         One row per part: the factors, the strongest first, then the biases where there are any. Columns part ("factor
-        3", "user bias", …), strength (root mean square over all pairs, in the unit of the ratings) and explained (share
-        of the variance of the ratings trained on; they add up to R²), see the module.
+        3", "user bias", …), strength (root mean square over all pairs, in the unit of the ratings, or of the scores of
+        a model that ranks) and explained (share of the variance of the ratings trained on; they add up to R²; NaN of a
+        model that ranks), see the module.
     """
     W, H = trained_rows(fitted)
     frame = pd.DataFrame({"part": [f"factor {f}" for f in range(W.shape[1])]})
@@ -181,7 +182,7 @@ def factor_strengths(fitted: Fitted) -> pd.DataFrame:
         levels = fitted.user_bias[rated[0]], fitted.item_bias[rated[1]]
         strength = [float(np.sqrt(np.mean(level.astype(np.float64) ** 2))) for level in levels]
         frame = pd.concat([frame, pd.DataFrame({"part": ["user bias", "item bias"], "strength": strength})])
-    frame["explained"] = _explained(fitted)
+    frame["explained"] = _explained(fitted) if fitted.predicts_ratings else np.nan
     k = W.shape[1]
     order = [*np.argsort(-frame["strength"].to_numpy()[:k], kind="stable"), *range(k, len(frame))]
     return frame.iloc[order].reset_index(drop=True)

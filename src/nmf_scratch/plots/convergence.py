@@ -24,6 +24,7 @@ def plot_convergence(
     validation: TrainingHistory | None = None,
     bar: float | None = None,
     reference: float | None = None,
+    ranking: bool = False,
 ) -> Figure:
     """Draw objective, errors and, where it was looked at, the KKT residual of a run.
 
@@ -41,6 +42,8 @@ def plot_convergence(
     reference : float, optional
         Objective of a much longer run. With it, the objective is drawn as the excess over that, else as a share of its
         start.
+    ranking : bool
+        Whether the model ranks: its errors are those of scores, not of ratings.
 
     Returns
     -------
@@ -56,6 +59,7 @@ def plot_convergence(
         panels = figure.subplots(1, 3 if with_kkt else 2, sharex=True)
         _draw_objective(panels[0], frame, reference)
         _draw_errors(panels[1], frame, held_out[1:].dropna(subset="valid_rmse"), bar)
+        panels[1].set_title("RMSE of scores (a choice is 1)" if ranking else "RMSE, in units of the ratings")
         if with_kkt:
             _draw_kkt(panels[2], frame.dropna(subset="kkt"))
         for axes in panels:
@@ -91,15 +95,15 @@ def _draw_errors(axes: Axes, frame: pd.DataFrame, held_out: pd.DataFrame, bar: f
         best = held_out.iloc[int(np.argmin(held_out["valid_rmse"]))]
         place = best["epoch"], best["valid_rmse"]
         axes.plot(*place, "v", color=ORANGE, markersize=9)
+        side = "left" if place[0] < frame["epoch"].iloc[-1] / 2 else "right"
         axes.annotate(f"lowest {place[1]:.3f}, epoch {place[0]:.0f}", place, (0, -10), textcoords="offset points",
-                      ha="right", va="top", fontsize=10)  # fmt: skip
+                      ha=side, va="top", fontsize=10)  # fmt: skip
         said += f", on those held out it is lowest after {best['epoch']:.0f} epochs, at {best['valid_rmse']:.4f}"
     if bar is not None:
         axes.axhline(bar, color=GREY, linestyle="--", linewidth=1.5)
         axes.annotate("bias model", (0.99, bar), (0, 3), xycoords=("axes fraction", "data"), ha="right", fontsize=10,
                       textcoords="offset points", in_layout=False)  # fmt: skip
         said += f"; the bias model has {bar:.4f}"
-    axes.set_title("RMSE, in units of the ratings")
     describe(axes, f"{said}.")
 
 

@@ -52,7 +52,7 @@ def plot_model(model: Any, what: str) -> Figure:
 
 def _convergence(model: Any) -> Figure:
     title = f"NMF, {model.solver_}, k = {model.fitted_.factors.n_components}"
-    return plot_convergence(model.history_, title=title)
+    return plot_convergence(model.history_, title=title, ranking=not model.predicts_ratings_)
 
 
 def _genres(model: Any) -> Figure:

@@ -32,8 +32,11 @@ RUN, SCORES, VALIDATION = "run.json", "metrics.json", "history-validation.csv"
 COMPARISON, COMPARISON_FACTS = "compare.csv", "compare.json"
 """What `nmf-scratch compare` leaves: every epoch of every solver, and what was compared on what."""
 
-BIAS_MODEL = "bias model"
-"""The baseline that scores are held against, as metrics.json names it."""
+BIAS_MODEL, POPULARITY = "bias model", "popularity"
+"""The baselines that scores are held against, as metrics.json names them."""
+
+LISTS = "NMF, ranking"
+"""How metrics.json names a model that puts lists in order."""
 
 
 class Comparison(NamedTuple):
@@ -81,6 +84,8 @@ class Material:
     @property
     def name(self) -> str:
         """How the scores name the model."""
+        if not self.model.predicts_ratings_:
+            return LISTS
         return f"NMF, {self.model.solver_}, k = {self.model.W_.shape[1]}"
 
     @property
@@ -92,7 +97,7 @@ class Material:
     @property
     def n_folds(self) -> int:
         """Folds behind the scores."""
-        return len(self.scores["by_fold"][self.name]["rmse"])
+        return len(next(iter(self.scores["by_fold"][self.name].values())))
 
     @property
     def scale(self) -> str:

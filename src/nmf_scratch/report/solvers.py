@@ -34,7 +34,8 @@ def section(material: Material) -> Section:
     comparison = material.comparison
     if comparison is None:
         absent = "Solvers were not compared on these ratings."
-        code = element("code", f"nmf-scratch compare --dataset {material.dataset.name}")
+        ranking = "" if material.model.predicts_ratings_ else "--ranking "
+        code = element("code", f"nmf-scratch compare {ranking}--dataset {material.dataset.name}")
         return Section(*head, "", joined(element("p", absent, " To see them side by side, run ", code, " first.")))
     said = verdict(last_epochs(comparison.table), material)
     content = joined(

@@ -70,6 +70,8 @@ def course(material: Material) -> str:
 def held_out_course(material: Material) -> str:
     """Say where the error on held-out ratings was lowest."""
     if material.validation is None:
+        if not material.model.predicts_ratings_:
+            return "It puts lists in order and predicts no ratings, so there is no error on held-out ones."
         return "No fit with ratings held out was kept with this model, so there is no held-out error to show by epoch."
     errors = material.validation.to_frame().set_index("epoch")["valid_rmse"].dropna()
     if errors.empty:
@@ -84,7 +86,8 @@ def draw(material: Material) -> Iterator[tuple[str, Figure]]:
     """Draw objective and error by epoch."""
     bar = material.mean_scores.get(BIAS_MODEL, {}).get("rmse")
     title = f"{material.name}, on {material.dataset.name}"
-    yield "convergence", plot_convergence(material.model.history_, title=title, validation=material.validation, bar=bar)
+    model, drawn = material.model, {"validation": material.validation, "bar": bar}
+    yield "convergence", plot_convergence(model.history_, title=title, ranking=not model.predicts_ratings_, **drawn)
 
 
 def settings(material: Material) -> list[tuple[str, str]]:

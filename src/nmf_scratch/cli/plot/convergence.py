@@ -33,10 +33,8 @@ def convergence(
     validation = read_history(path.parent / VALIDATION)
     bar = read_json(path.parent / SCORES).get("mean", {}).get("bias model", {}).get("rmse")
     reference = _reference(nmf, longer) if longer else None
-    figures = (
-        ("convergence", plot_convergence(nmf.history_, title=title, validation=validation, bar=bar, reference=against))
-        for against in (reference,)
-    )
+    drawn = {"validation": validation, "bar": bar, "reference": reference, "ranking": not nmf.predicts_ratings_}
+    figures = ((name, plot_convergence(nmf.history_, title=title, **drawn)) for name in ("convergence",))
     save_figures(figures, output or path.parent / "figures", form, dark=dark, as_json=as_json)
 
 

@@ -16,7 +16,9 @@ NAMED = 15
 """Factors that a dot is numbered for: those that explain most."""
 
 
-def plot_spectrum(strengths: pd.DataFrame, singular_values: ArrayLike, *, axes: Axes | None = None) -> Figure:
+def plot_spectrum(
+    strengths: pd.DataFrame, singular_values: ArrayLike, *, unit: str = "ratings", axes: Axes | None = None
+) -> Figure:
     """Draw the strengths of factors, sorted, and the singular values of their product.
 
     Parameters
@@ -25,6 +27,8 @@ def plot_spectrum(strengths: pd.DataFrame, singular_values: ArrayLike, *, axes: 
         What `nmf_scratch.fitted.factor_statistics.factor_strengths` returns.
     singular_values : array_like, shape (k,)
         What `nmf_scratch.fitted.factor_statistics.singular_values` returns.
+    unit : str
+        Of what the factors predict.
     axes : Axes, optional
         Where to draw; a new figure by default.
 
@@ -51,7 +55,7 @@ def plot_spectrum(strengths: pd.DataFrame, singular_values: ArrayLike, *, axes: 
             axes.yaxis.set_minor_locator(NullLocator())
         axes.yaxis.set_major_formatter("{x:g}")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.set(title="Strength", xlabel="rank", ylabel="root mean square over all pairs,\nunits of the ratings")
+        axes.set(title="Strength", xlabel="rank", ylabel=f"root mean square over all pairs,\nunits of the {unit}")
         axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.17), ncols=2, fontsize=11)
         describe(axes, _strength_sentence(factors, biases, values))
     return figure_of(axes)
