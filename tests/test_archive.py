@@ -275,6 +275,18 @@ class TestReplacing:
         assert load_arrays(file)[1]["note"] == "häh"
         assert list(file.parent.iterdir()) == [file]
 
+    def test_drafts_of_the_living_are_left_alone(self, tmp_path):
+        """Of processes of this machine it is known whether they live; others have a day."""
+        living = _archive.draft(tmp_path / "a")
+        theirs = tmp_path / ".a.another-machine.17.0123abcd.partial"
+        old = tmp_path / ".a.another-machine.18.0123abcd.partial"
+        for path in (living, theirs, old):
+            path.touch()
+        os.utime(old, (0, 0))
+        with replacing(tmp_path / "a") as stream:
+            stream.write(b"new")
+        assert {path.name for path in tmp_path.iterdir()} == {"a", living.name, theirs.name}
+
     def test_the_name_appears_when_all_is_written(self, tmp_path):
         path = tmp_path / "a"
         with replacing(path) as stream:

@@ -24,10 +24,15 @@ A file is written beside its target and moved into place in one step: a crash or
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 import os
+import re
 import secrets
+import shutil
+import socket
+import time
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -42,6 +47,12 @@ from nmf_scratch._check import InputError
 FORMAT, FORMAT_VERSION = "nmf-scratch", 1
 
 Arrays = dict[str, NDArray[Any]]
+
+LONGEST_HEADER = 2**26
+"""Bytes of JSON in front of the numbers; parsed, they take ten times as much."""
+
+ABANDONED = 24 * 3600
+"""Seconds after which an unfinished file is litter, where there is no telling whether its process is alive."""
 
 ALIGNMENT = 64
 """The numbers begin at a multiple of so many bytes, the widest ones first: all can be used where they lie."""
@@ -136,7 +147,8 @@ def replacing(path: str | Path) -> Iterator[IO[bytes]]:
     path = Path(path)
     if not path.parent.is_dir():
         raise InputError(f"cannot save to {str(path)!r}: there is no folder {str(path.parent)!r}")
-    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
+    sweep(path.parent, path.name)
+    partial = draft(path)
     try:
         with partial.open("xb") as file:
             yield file
@@ -147,6 +159,35 @@ def replacing(path: str | Path) -> Iterator[IO[bytes]]:
         partial.unlink(missing_ok=True)
         raise
     _sync_folder(path.parent)
+
+
+def draft(path: Path) -> Path:
+    """Return a hidden name beside `path` for what is not complete yet; it tells which process is at work on it."""
+    return path.with_name(f".{path.name}.{_host()}.{os.getpid()}.{secrets.token_hex(4)}.partial")
+
+
+def sweep(folder: Path, name: str = "") -> None:
+    """Remove drafts, of one name or of any, that killed processes have left in a folder."""
+    for litter in folder.glob(f".{glob.escape(name) or '*'}.*.partial"):
+        if _is_abandoned(litter):
+            shutil.rmtree(litter, ignore_errors=True) if litter.is_dir() else litter.unlink(missing_ok=True)
+
+
+def _is_abandoned(litter: Path) -> bool:
+    """Tell whether the process that made a draft is gone; of another machine or system only time tells."""
+    own = re.search(rf"\.{re.escape(_host())}\.(\d+)\.[0-9a-f]{{8}}\.partial$", litter.name)
+    with suppress(OSError):
+        if own is None or os.name != "posix":
+            return time.time() - litter.stat().st_mtime > ABANDONED
+        try:
+            os.kill(int(own[1]), 0)
+        except (ProcessLookupError, OverflowError):
+            return True
+    return False
+
+
+def _host() -> str:
+    return re.sub(r"[^\w-]", "-", socket.gethostname())[:20]
 
 
 def _sync_folder(folder: Path) -> None:
@@ -189,19 +230,23 @@ def load_arrays(
         raise InputError(f"there is no {kind} file {str(path)!r}: {remedy}")
     try:
         return _load(path, kind, mapped)
-    except InputError:
+    except (InputError, MemoryError):
         raise
     except Exception as error:  # what a damaged file can raise in three parsers is beyond foreseeing
         raise InputError(f"{str(path)!r} is not a {kind} file of {FORMAT}, or is damaged ({error})") from None
 
 
-def _load(path: Path, kind: str, mapped: Collection[str]) -> tuple[Arrays, dict[str, Any]]:
+def _load(path: Path, kind: str, mapped: Collection[str], *, again: bool = True) -> tuple[Arrays, dict[str, Any]]:
     with path.open("rb") as file, safe_open(path, framework="numpy") as tensors:  # which refuses an unsound file
         length = int.from_bytes(file.read(8), "little")
+        if length > LONGEST_HEADER:
+            raise ValueError(f"its header has {length:,} bytes")
         places = json.loads(file.read(length))
         metadata = places.pop("__metadata__", {})
-        if metadata != tensors.metadata():  # a training run has just replaced the file
-            return _load(path, kind, mapped)
+        if metadata != tensors.metadata():
+            if not again:
+                raise ValueError("its metadata are ambiguous")
+            return _load(path, kind, mapped, again=False)  # a training run has just replaced the file
         sealed = json.loads(metadata.get(FORMAT, "{}"))
         content = sealed.get("content", {})
         _check_kind(path, content, kind)

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from nmf_scratch._archive import Arrays, as_json, checksum, load_arrays, save_arrays, storable
+from nmf_scratch._archive import Arrays, as_json, checksum, draft, load_arrays, save_arrays, storable, sweep
 from nmf_scratch._check import InputError, check_number
 from nmf_scratch._version import __version__
 from nmf_scratch.data.ratings import Ratings
@@ -76,6 +76,12 @@ class Checkpoint:
             raise InputError(
                 f"checkpoint={str(self.path)!r} exists: pass resume to go on from it, or delete it to start anew"
             )
+        probe = draft(Path(self.path))
+        try:
+            probe.touch()
+            probe.unlink()
+        except OSError as error:  # to be known before the work
+            raise InputError(f"checkpoint={str(self.path)!r} cannot be written: {error.strerror}") from None
 
     @cached_property
     def saved(self) -> Saved | None:
@@ -192,8 +198,7 @@ class Keeper:
         saved, path = self._checkpoint.saved, Path(self._checkpoint.path)
         if saved is not None:
             self._compare(saved.header["problem"])
-        for litter in path.parent.glob(f".{path.name}.*.partial"):
-            litter.unlink(missing_ok=True)  # of a process that was killed while it wrote
+        sweep(path.parent, path.name)
         return saved and saved.kept()
 
     def _compare(self, before: dict[str, Any]) -> None:

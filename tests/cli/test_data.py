@@ -36,6 +36,22 @@ class TestList:
 
 
 class TestStats:
+    def test_the_name_may_stand_alone(self, cli, shop):
+        assert cli("data", "stats", shop).out == cli("data", "stats", "-d", shop).out
+        done = cli("data", "stats", shop, "-d", "demo")
+        assert (done.code, done.out) == (2, "")
+        assert "names two datasets: leave one out" in done.err
+
+    def test_what_is_said_of_a_file(self, cli, tmp_path):
+        path = tmp_path / "diary.csv"
+        path.write_text("user;item;rating\nann;x;4,5\nann;x;1,5\nbob;?\nbob;y;2\n")
+        said = ("--decimal", ",", "--skip-bad", "--duplicates", "mean", "--json")
+        done = cli("data", "stats", path, *said)
+        assert json.loads(done.out)["mean"] == 2.5
+        assert "1 bad lines left out, line 4: 2 field(s) where 3 are expected" in done.err
+        assert "1 repeated (user, item) pairs: the numbers of each were averaged" in done.err
+        assert "option --skip-bad" in cli("data", "stats", path, "--decimal", ",").err
+
     def test_json_holds_the_numbers(self, cli, shop):
         done = cli("data", "stats", "-d", shop, "--json")
         frame = pd.read_csv(shop)

@@ -160,6 +160,17 @@ class TestNames:
         with new_run(tmp_path, "my books/2024 (new)-sgd") as (_, folder):
             assert folder.name.startswith("my-books-2024-new-sgd-")
 
+    def test_a_run_has_the_name_it_is_given_and_need_not_become_the_latest(self, cli, shop, tmp_path):
+        quick = (*("train", "-d", shop, "-k", 2, "--folds", 2, "--max-iter", 1), "-o", tmp_path)
+        assert cli(*quick, "--name", "first").code == 0
+        assert cli(*quick, "--name", "second", "--no-latest").code == 0
+        assert (tmp_path / "latest").resolve() == tmp_path / "first"
+        assert (tmp_path / "second" / "model.safetensors").is_file()
+        for name in ("first", "a/b", "..", "latest"):
+            done = cli(*quick, "--name", name)
+            assert (done.code, done.out) == (2, "")
+            assert f"--name '{name}' must be a new folder's name" in done.err
+
     def test_where_links_cannot_be_made_latest_is_a_file_with_the_name(self, cli, shop, tmp_path, monkeypatch):
         def refuse(*args, **options):
             raise OSError("no links here")

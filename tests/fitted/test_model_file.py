@@ -84,6 +84,59 @@ class TestBothWaysToLoad:
                 NMF.load(path, mmap=mmap)
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("biases", 1),
+        ("mean_rating_", "3"),
+        ("mean_rating_", float("nan")),
+        ("rating_scale_", [5, 1]),
+        ("rating_scale_", [1]),
+        ("events", "none"),
+        ("columns", ["user"]),
+        ("n_iter_", True),
+        ("key_", -1),
+        ("alpha_", [0.1, "x"]),
+        ("solver_", 3),
+        ("preference", {"target": 0, "levels": [], "weights": [], "logarithmic": False}),
+        ("preference", {"target": None, "levels": [1, 2], "weights": [1], "logarithmic": False}),
+        ("preference", {"target": None, "levels": [2, 1], "weights": [1, 1], "logarithmic": False}),
+        ("objective", {"loss": "2"}),
+        ("objective", {"alpha": [-1, 0]}),
+    ],
+)
+def test_a_header_of_the_wrong_types_is_refused(path, name, value):
+    arrays, header = load_arrays(path)
+    save_arrays(path, arrays, {**header, name: value})
+    with pytest.raises(InputError, match="does not hold a model that this package can use"):
+        NMF.load(path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda arrays: {"W": arrays["W"] * np.nan},
+        lambda arrays: {"H": -arrays["H"]},
+        lambda arrays: {"W": arrays["W"].astype(str)},
+        lambda arrays: {"W": arrays["W"].astype(np.float64)},
+        lambda arrays: {name: arrays[name].astype(np.int32) for name in ("W", "H")},
+        lambda arrays: {"W": arrays["W"][None]},
+        lambda arrays: {"user_ids": arrays["user_ids"][::-1]},
+        lambda arrays: {"item_ids": np.repeat(arrays["item_ids"][:1], len(arrays["item_ids"]))},
+        lambda arrays: {"history": arrays["history"][:0]},
+        lambda arrays: {"ratings_users": arrays["ratings_users"].astype(str)},
+        lambda arrays: {"ratings_items": arrays["ratings_items"][1:]},
+        lambda arrays: {"ratings_values": np.full_like(arrays["ratings_values"], np.inf)},
+        lambda arrays: {"items_title_json": np.frombuffer(b'["one"]', np.uint8)},
+    ],
+)
+def test_arrays_that_cannot_be_a_model_are_refused(path, change):
+    arrays, header = load_arrays(path)
+    save_arrays(path, {**arrays, **change(arrays)}, header)
+    with pytest.raises(InputError, match="does not hold a model that this package can use"):
+        NMF.load(path)
+
+
 def test_codes_out_of_range_are_refused(path):
     """Kernels do not check indices: such a file would make them read foreign memory."""
     arrays, header = load_arrays(path)

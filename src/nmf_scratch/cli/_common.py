@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
+import threading
 import warnings
 from collections.abc import Callable, Mapping
 from functools import cache
@@ -111,6 +113,8 @@ def run(app: typer.Typer) -> None:
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="replace")  # what a stream cannot encode is no reason to lose the rest
     warnings.filterwarnings("ignore", message="Ctrl-C ended the fit")  # commands say what becomes of their work
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # to be ended is to be interrupted: nothing is lost
     try:
         code = app(standalone_mode=False)
     except BrokenPipeError:
@@ -118,6 +122,9 @@ def run(app: typer.Typer) -> None:
         code = NO_READER
     except (InputError, OSError) as error:
         _print_error(str(error))
+        code = USER_MISTAKE
+    except MemoryError as error:
+        _print_error(f"there is not enough memory ({error}): take fewer factors or ratings, or a larger machine")
         code = USER_MISTAKE
     except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED

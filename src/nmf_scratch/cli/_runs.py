@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
+from nmf_scratch._archive import draft, sweep
 from nmf_scratch._check import InputError
 from nmf_scratch.cli._common import tell_when_compiling
 
@@ -122,7 +123,7 @@ def make_folder(folder: Path) -> None:
 
 
 @contextmanager
-def new_run(runs: Path, label: str) -> Iterator[tuple[Path, Path]]:
+def new_run(runs: Path, label: str, *, name: str | None = None, latest: bool = True) -> Iterator[tuple[Path, Path]]:
     """Reserve a run folder before the work, and keep it only if the work succeeds.
 
     Parameters
@@ -131,30 +132,38 @@ def new_run(runs: Path, label: str) -> Iterator[tuple[Path, Path]]:
         Folder of all runs; made if need be.
     label : str
         What the name of the run begins with; the time follows.
+    name : str, optional
+        The name, instead.
+    latest : bool
+        Whether commands that name no run mean this one from now on.
 
     Yields
     ------
     partial, final : Path
         Where to write within the block, and what that is called after it.
     """
+    if name is not None and ((runs / name).exists() or Path(name).name != name or name in (LATEST, "..")):
+        raise InputError(f"--name {name!r} must be a new folder's name under {str(runs)!r}, without slashes")
     plain = re.sub(r"[^\w.]+", "-", label)
-    partial, final = _reserve(runs, f"{plain}-{time.strftime('%Y%m%d-%H%M%S')}")
+    partial, final = _reserve(runs, name or f"{plain}-{time.strftime('%Y%m%d-%H%M%S')}")
     try:
         yield partial, final
         partial.rename(final)
     except BaseException:
         shutil.rmtree(partial)
         raise
-    _point_latest(runs, final.name)
+    if latest:
+        _point_latest(runs, final.name)
 
 
 def _reserve(runs: Path, name: str) -> tuple[Path, Path]:
     """Make a temporary folder for a name that no finished or running run has."""
     names = itertools.chain([name], (f"{name}-{number}" for number in itertools.count(2)))
-    places = ((runs / f".{name}.partial", runs / name) for name in names)
     try:
         runs.mkdir(parents=True, exist_ok=True)
-        partial, final = next(pair for pair in places if not any(place.exists() for place in pair))
+        sweep(runs)
+        final = next(runs / name for name in names if not any((*runs.glob(name), *runs.glob(f".{name}.*.partial"))))
+        partial = draft(final)
         partial.mkdir()
     except OSError as error:
         raise InputError(f"cannot write to --output {str(runs)!r} ({error.strerror}); name another folder") from error

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from nmf_scratch._check import InputError
 from nmf_scratch.cli._common import (
     SECOND_CHOICE,
     ColumnsOption,
@@ -81,6 +82,10 @@ def download(
 
 @app.command()
 def stats(
+    name: Annotated[
+        str | None,
+        typer.Argument(help="The dataset, if --dataset does not say it.", autocompletion=complete_dataset),
+    ] = None,
     dataset: DatasetOption = None,
     columns: ColumnsOption = None,
     separator: SeparatorOption = None,
@@ -95,6 +100,9 @@ def stats(
 ) -> None:
     """Show the numbers of a dataset: size, density, ratings, long tail."""
     options = locals()
+    if name is not None and dataset is not None:
+        raise InputError(f"data stats {name} --dataset {dataset} names two datasets: leave one out")
+    options["dataset"] = dataset or name
     from nmf_scratch.data.statistics import describe
 
     data = read_asked(options)

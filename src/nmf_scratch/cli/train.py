@@ -32,7 +32,9 @@ import shlex
 import sys
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from nmf_scratch._version import __version__
 from nmf_scratch.cli._common import (
@@ -104,7 +106,7 @@ if TYPE_CHECKING:
     from nmf_scratch.data.dataset import Dataset
     from nmf_scratch.model import NMF
 
-NO_PART_OF_A_RUN = ("output", "as_json", "checkpoint", "resume")
+NO_PART_OF_A_RUN = ("output", "name", "latest", "as_json", "checkpoint", "resume")
 """Options that change nothing of what a run holds."""
 
 
@@ -133,6 +135,10 @@ def train(
     checkpoint: CheckpointOption = None,
     resume: ResumeOption = False,
     output: RunsOption = RUNS,
+    name: Annotated[str | None, typer.Option(help="Name of the run.", show_default="data, solver and time")] = None,
+    latest: Annotated[
+        bool, typer.Option("--latest/--no-latest", help="Whether commands that name no run mean this one from now on.")
+    ] = True,
     as_json: JsonOption = False,
 ) -> None:
     """Cross-validate a solver beside the baselines, refit it on all ratings, and save the run with a ranking model."""
@@ -143,7 +149,8 @@ def train(
     splitter = make_splitter(folds, data, seed)
     note(describe_line(data))
     keeping = keep_refit(checkpoint, resume, {"folds": folds, "model": repr(model), "ratings": data_hash(data)})
-    with new_run(output, f"{data.name}-{solver_name(model)}") as (partial, folder), what_is_kept(checkpoint):
+    run = new_run(output, f"{data.name}-{solver_name(model)}", name=name, latest=latest)
+    with run as (partial, folder), what_is_kept(checkpoint):
         scores = kept_scores(keeping) or _judge(model, data, splitter)
         write_run(partial, model, data, scores, options, with_scores(keeping, scores))
     if checkpoint is not None:

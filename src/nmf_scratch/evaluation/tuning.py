@@ -293,6 +293,8 @@ class _Store:
     def add(self, trial: Trial) -> Trial:
         self.trials[_place(trial)] = trial
         if self.path is not None:
+            if self.path.exists():  # somebody else may be at work on the same search
+                self.trials = {_place(other): other for other in self._read(self.path)} | self.trials
             content = {"format": FORMAT, "format_version": FORMAT_VERSION, "search": self.identity}
             text = json.dumps({**content, "trials": [*self.trials.values()]}, indent=1) + "\n"
             with replacing(self.path) as file:

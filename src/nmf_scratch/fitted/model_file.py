@@ -13,7 +13,8 @@ history, and the hash of the data. How that becomes bytes is the business of `nm
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
@@ -42,6 +43,51 @@ LEARNT = ("solver_", "alpha_", "alpha_bias_", "max_iter_", "n_iter_", "stop_reas
 
 LARGE = ("W", "H", "ratings_users", "ratings_items", "ratings_values", "ratings_weights")
 """Arrays that a mapped model leaves on the disk."""
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _are_numbers(value: Any) -> bool:
+    return isinstance(value, list) and all(map(_is_number, value))
+
+
+def _is_pair(value: Any) -> bool:
+    return _are_numbers(value) and len(value) == 2
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _are_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(map(_is_text, value))
+
+
+EXPECTED: dict[str, Callable[[Any], bool]] = {
+    "biases": lambda value: isinstance(value, bool),
+    "columns": lambda value: value is None or (_are_texts(value) and len(value) == 2),
+    "events": _are_texts,
+    "mean_rating_": lambda value: _is_number(value) and value >= 0,
+    "rating_scale_": lambda value: _is_pair(value) and value[0] <= value[1],
+    **dict.fromkeys(("solver_", "stop_reason_"), _is_text),
+    **dict.fromkeys(("alpha_", "alpha_bias_"), lambda value: _is_number(value) or _is_pair(value)),
+    **dict.fromkeys(("max_iter_", "n_iter_", "key_"), _is_whole),
+}
+"""What the header holds, and how it has to look: a file that somebody else made is not trusted."""
+
+PREFERENCE: dict[str, Callable[[Any], bool]] = {
+    "target": lambda value: value is None or (_is_number(value) and value > 0),
+    "levels": lambda value: _are_numbers(value) and value == sorted(set(value)),
+    "weights": lambda value: _are_numbers(value) and min(value, default=0) >= 0,
+    "logarithmic": lambda value: isinstance(value, bool),
+}
+"""The same for its entry `preference`."""
 
 
 def save_model(model: Any, path: str | Path) -> None:
@@ -76,18 +122,56 @@ def load_model(cls: type[Model], path: str | Path, *, mmap: bool) -> Model:
     """Read a model of the given class."""
     arrays, header = load_arrays(path, mapped=LARGE if mmap else ())
     try:
+        _check_header(header)
+        _check_factors(arrays)
         return _restored_model(cls, arrays, header)
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
-        # Intact, yet no model: a file that somebody put together.
+    except MemoryError:
+        raise
+    except Exception as error:  # intact, yet no model: a file that somebody put together
         raise InputError(f"{str(path)!r} does not hold a model that this package can use ({error})") from None
+
+
+def _check_header(header: dict[str, Any]) -> None:
+    """Refuse numbers, texts and pairs that are something else."""
+    for part, expected in ((header, EXPECTED), (header["preference"], PREFERENCE)):
+        for name, is_right in expected.items():
+            if not is_right(part[name]):
+                raise ValueError(f"{name} is {part[name]!r}"[:200])
+    if len(header["preference"]["levels"]) != len(header["preference"]["weights"]):
+        raise ValueError("levels and weights are not as many")
+
+
+def _check_factors(arrays: Arrays) -> None:
+    """Refuse factors that are no finite numbers from 0 on, where they are not mapped, and other arrays of odd form."""
+    W, H = arrays["W"], arrays["H"]
+    if {W.dtype, H.dtype} not in ({np.dtype(np.float32)}, {np.dtype(np.float64)}) or W.ndim != 2 or H.ndim != 2:
+        raise ValueError(f"W and H are no two matrices of one float type, but {W.dtype} and {H.dtype}")
+    if W.flags.writeable and not all(np.isfinite(X).all() and (X >= 0).all() for X in (W, H)):
+        raise ValueError("W or H holds an entry that is negative or not finite")
+    columns = [arrays[name] for name in LARGE[2:] if name in arrays]
+    if any(column.shape != (len(columns[0]),) or column.dtype.kind not in "if" for column in columns):
+        raise ValueError("the ratings are no columns of numbers of one length")
+    if arrays["history"].dtype != np.float64 or arrays["history"].ndim != 2 or not len(arrays["history"]):
+        raise ValueError("the history is no table of numbers")
+
+
+def _encoder_of(name: str, arrays: Arrays) -> LabelEncoder:
+    """Return an encoder of ids that a file holds in ascending order, as rows are."""
+    ids = restored(name, arrays)
+    encoder = LabelEncoder(unknown="code").fit(ids)
+    if not np.array_equal(encoder.classes_, ids):
+        raise ValueError(f"{name} are not ascending, each once")
+    return encoder
 
 
 def _restored_model(cls: type[Model], arrays: Arrays, header: dict[str, Any]) -> Model:
     model: Any = cls(**_restored_params(header["params"]))
+    if not isinstance(model.solver, str) or model.solver in ("auto", *SOLVERS):  # else somebody's own
+        model.epochs()  # refuses bad parameters
     for name in LEARNT:
         setattr(model, name, _tupled(header[name]))
     factors, ratings = Factors(arrays["W"], arrays["H"], header["biases"]), _restored_ratings(arrays)
-    ids = [LabelEncoder(unknown="code").fit(restored(name, arrays)) for name in ("user_ids", "item_ids")]
+    ids = [_encoder_of(name, arrays) for name in ("user_ids", "item_ids")]
     if tuple(len(encoder.classes_) for encoder in ids) != ratings.shape:
         raise ValueError("there are more or fewer ids than rows")
     k = model.n_starts * model.n_components
@@ -102,7 +186,7 @@ def _restored_model(cls: type[Model], arrays: Arrays, header: dict[str, Any]) ->
         preference=Preference(**{name: _tupled(value) for name, value in header["preference"].items()}),
         mean_rating=header["mean_rating_"],
         rating_scale=_tupled(header["rating_scale_"]),
-        items=_item_frame(arrays),
+        items=_item_frame(arrays, len(ids[1].classes_)),
         unknown=model.unknown,
     )
     return model  # type: ignore[no-any-return]
@@ -174,11 +258,13 @@ def _item_arrays(items: pd.DataFrame | None) -> Arrays:
     return arrays
 
 
-def _item_frame(arrays: Arrays) -> pd.DataFrame | None:
+def _item_frame(arrays: Arrays, n_items: int) -> pd.DataFrame | None:
     names = [name.removesuffix("_json") for name in arrays if name.startswith("items_")]
     if not names:
         return None
     frame = pd.DataFrame({name.removeprefix("items_"): restored(name, arrays).astype(object) for name in names})
+    if len(frame) != n_items:
+        raise ValueError(f"{len(frame)} items are described, {n_items} are known")
     if "year" in frame:
         frame["year"] = pd.to_numeric(frame["year"].replace("", None)).astype("Int64")
     return frame

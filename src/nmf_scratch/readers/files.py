@@ -14,7 +14,6 @@ import lzma
 import re
 import shutil
 import stat
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -22,6 +21,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+from nmf_scratch._archive import draft, sweep
 from nmf_scratch._check import InputError
 from nmf_scratch._progress import ByteProgress
 
@@ -149,15 +149,19 @@ def unzip(archive: Path, target: Path) -> Path:
     OSError
         If the folder that holds `target` cannot be written.
     """
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}-") as scratch:
-        inside = Path(scratch) / "content"
-        inside.mkdir()
+    sweep(target.parent, target.name)
+    scratch = draft(target)
+    inside = scratch / "content"
+    try:
+        inside.mkdir(parents=True)
         _extract(archive, inside)
         entries = [entry for entry in inside.iterdir() if entry.name != "__MACOSX"]
         only_folder = len(entries) == 1 and entries[0].is_dir()
         if target.exists():
             shutil.rmtree(target)
         (entries[0] if only_folder else inside).rename(target)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
     return target
 
 

@@ -86,8 +86,13 @@ def draw(material: Material) -> Iterator[tuple[str, Figure]]:
     """Draw objective and error by epoch."""
     bar = material.mean_scores.get(BIAS_MODEL, {}).get("rmse")
     title = f"{material.name}, on {material.dataset.name}"
-    model, drawn = material.model, {"validation": material.validation, "bar": bar}
-    yield "convergence", plot_convergence(model.history_, title=title, ranking=not model.predicts_ratings_, **drawn)
+    model = material.model
+    yield (
+        "convergence",
+        plot_convergence(
+            model.history_, title=title, validation=material.validation, bar=bar, ranking=not model.predicts_ratings_
+        ),
+    )
 
 
 def settings(material: Material) -> list[tuple[str, str]]:
