@@ -84,9 +84,11 @@ def without_bad_lines(path: Path, form: Format, told: Callable[[str], None]) -> 
                     continue
                 n_bad += 1
                 shown += [record] * (n_bad <= SHOWN)
+        found = _listed(shown, n_bad) if shown else "though each looks right"
         if not n_good:
-            raise InputError(f"{path} has no line that can be read, {_listed(shown, n_bad)}")
-        told(f"{path}: {n_bad:,} bad lines left out, {_listed(shown, n_bad)}")
+            raise InputError(f"{path} has no line that can be read, {found}")
+        if shown:
+            told(f"{path}: {n_bad:,} bad lines left out, {found}")
         yield copy, replace(form, encoding="utf-8")
 
 

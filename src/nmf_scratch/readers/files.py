@@ -8,6 +8,7 @@ half-unpacked folder is therefore never seen, whenever the process is interrupte
 from __future__ import annotations
 
 import bz2
+import errno
 import gzip
 import io
 import lzma
@@ -31,8 +32,8 @@ MAX_UNPACKED_BYTES = 8 * 2**30
 MAX_GROWTH, SMALL_BYTES = 100, 64 * 2**20
 """Tables of ratings are packed to a tenth, seldom to less; what grows more, and beyond the size, is a bomb."""
 
-MOST_MEMBERS = 10_000
-"""Files in an archive."""
+MOST_MEMBERS, LONGEST_NAME = 10_000, 255
+"""Files in an archive, and bytes in one of their names."""
 
 _BUFFER_BYTES = 2**18
 _OPENERS: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
@@ -118,9 +119,8 @@ def reading(path: Path, encoding: str) -> Iterator[IO[bytes]]:
         remedy = "pass encoding=..., as in encoding='latin-1' (option --encoding)"
         raise InputError(f"{path} is not {encoding} text (byte 0x{byte:02x}); {remedy}") from error
     except UnicodeError as error:  # UTF-16 without a mark, punycode
-        raise InputError(
-            f"{path} is not {encoding} text ({error}); pass another encoding (option --encoding)"
-        ) from error
+        why = " ".join(str(error).split())
+        raise InputError(f"{path} is not {encoding} text ({why}); pass another encoding (option --encoding)") from error
     except LookupError as error:
         if "encoding" not in str(error):
             raise
@@ -178,8 +178,12 @@ def _extract(archive: Path, folder: Path) -> None:
                 raise InputError(f"{archive} would unpack to more than {MAX_UNPACKED_BYTES:,} bytes; refused")
             check_growth(archive, n_bytes, archive.stat().st_size)
             content.extractall(folder)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, UnicodeError) as error:
         raise InputError(f"{archive} is no complete zip archive ({error}); fetch it again") from error
+    except OSError as error:
+        if error.errno == errno.EINVAL:  # a place outside the file
+            raise InputError(f"{archive} is no complete zip archive ({error}); fetch it again") from error
+        raise OSError(error.errno, f"cannot unpack {archive}: {error.strerror}", error.filename) from error
 
 
 def _check_member(archive: Path, member: zipfile.ZipInfo) -> None:
@@ -189,5 +193,7 @@ def _check_member(archive: Path, member: zipfile.ZipInfo) -> None:
         raise InputError(f"{archive} holds {name!r}, which would land outside its folder; refused")
     if stat.S_ISLNK(member.external_attr >> 16):
         raise InputError(f"{archive} holds {name!r}, a link; refused")
+    if max(len(part.encode()) for part in re.split(r"[/\\]", name)) > LONGEST_NAME:
+        raise InputError(f"{archive} holds {name[:40]!r}…, a name that file systems cannot hold; refused")
     if member.flag_bits & 1:
         raise InputError(f"{archive} is encrypted; unpack it yourself and give the folder")

@@ -128,13 +128,18 @@ def read_attributes(path: Path, key: str, ids: pd.Series, encoding: str = "utf-8
     quoted = are_quoted(head, separator)
     names = split(head, separator, quoted=quoted)
     check_width(path, len(names))
-    id_name = next((name for name in names if plain_name(name) in ALIASES[key]), names[0])
-    table = _read_table(path, separator, encoding, header=0, text=id_name, quoted=quoted).rename(columns={id_name: key})
+    place = next((place for place, name in enumerate(names) if plain_name(name) in ALIASES[key]), 0)
+    columns = [key if i == place else f"{name} (column {i + 1})" if name == key or name in names[:i] else name
+               for i, name in enumerate(names)]  # fmt: skip
+    table = _read_table(path, separator, encoding, header=0, names=columns, text=key, quoted=quoted)
     if ids.dtype.kind == "i":  # what is no number cannot match
-        table[key] = pd.to_numeric(table[key], errors="coerce")
-        table = table.dropna(subset=[key]).astype({key: np.int64})
+        numbers = pd.to_numeric(table[key], errors="coerce")
+        is_id = numbers.between(-(2.0**63), 2.0**63, inclusive="left")
+        table = table.assign(**{key: numbers})[is_id].astype({key: np.int64})
     if not table[key].isin(ids).any():
-        raise InputError(f"{path}: no {id_name!r} in it occurs as {key} in the ratings; it has: {', '.join(names)}")
+        raise InputError(
+            f"{path}: no {names[place]!r} in it occurs as {key} in the ratings; it has: {', '.join(names)}"
+        )
     return table.drop_duplicates(key).reset_index(drop=True)
 
 
@@ -211,10 +216,9 @@ def _item_table(items: pd.DataFrame) -> pd.DataFrame:
     plain = {plain_name(str(column)): column for column in items.columns if column != "item"}
     found = {role: plain[alias] for role, names in _NAMES_OF.items() for alias in reversed(names) if alias in plain}
     table = items.rename(columns={column: role for role, column in found.items()})
-    if "title" not in table:
-        table["title"] = table["item"].astype(str)
+    table["title"] = table["title" if "title" in table else "item"].astype(str)
     known = pd.to_numeric(table["year"], errors="coerce").round() if "year" in table else year_of(table["title"])
-    table["year"] = known.astype("Int64")
+    table["year"] = known.where(known.between(-9999, 9999)).astype("Int64")
     known_genres = table["genres"] if "genres" in table else pd.Series("", index=table.index)
     table["genres"] = known_genres.astype(str).replace("(no genres listed)", "")
     leading = ["item", "title", "year", "genres"]
@@ -264,6 +268,7 @@ def _read_table(
 ) -> pd.DataFrame:
     """Read a small table; the column `text` is not turned into numbers."""
     options: dict[str, Any] = {"sep": separator, "header": header, "names": names, "dtype": {text: str}}
+    options["index_col"] = False  # not the surplus of a line
     options["quoting"] = csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
     try:
         with reading(path, encoding) as handle:

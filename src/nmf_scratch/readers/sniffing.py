@@ -151,6 +151,7 @@ def sniff(path: Path, layout: Layout) -> Format:
         raise InputError(f"{path} holds a header but no rating; give a file with at least one line of data")
     names = tuple(first) if named else ()
     sample = rows[1] if named else first
+    has_surplus, sample = len(sample) > len(first), sample[: len(first)]
     positions = _given(path, columns, names, len(first)) if columns else _guessed(path, names, sample, layout)
     items = [row[positions["item"]] for row in rows[named:] if len(row) > positions["item"]]
     numbered = any(map(str.isdecimal, items)) and all(item.isdecimal() or item in NOT_KNOWN for item in items)
@@ -164,7 +165,7 @@ def sniff(path: Path, layout: Layout) -> Format:
         layout.encoding,
         layout.decimal,
         known=PAIR if numbered else ("user",),  # there are bands, but no users, of that name
-        surplus=len(sample) > len(first),
+        surplus=has_surplus,
     )
 
 

@@ -114,7 +114,9 @@ def with_seconds(ratings: pd.DataFrame) -> pd.DataFrame:
     if "timestamp" not in ratings or ratings["timestamp"].dtype.kind in "iuf":
         return ratings
     moments = pd.to_datetime(ratings["timestamp"], errors="coerce", utc=True, format="ISO8601")
-    return ratings.assign(timestamp=(moments - pd.Timestamp(0, tz="UTC")) // pd.Timedelta(seconds=1))
+    known = moments.notna().to_numpy()
+    seconds = moments.dt.tz_localize(None).to_numpy().astype("datetime64[s]").astype(np.int64)
+    return ratings.assign(timestamp=seconds if known.all() else np.where(known, seconds, np.nan))
 
 
 def is_sound(ratings: pd.DataFrame) -> bool:
