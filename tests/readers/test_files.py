@@ -50,6 +50,11 @@ def test_members_outside_the_folder_are_refused(tmp_path, name):
     assert not list(tmp_path.rglob("evil*"))
 
 
+def test_names_that_no_file_system_holds_are_refused(tmp_path):
+    with pytest.raises(InputError, match="a name that file systems cannot hold; refused"):
+        unzip(zipped(tmp_path / "a.zip", {"a/" + "x" * 256: "x"}), tmp_path / "b")
+
+
 def test_links_are_refused(tmp_path):
     archive = tmp_path / "a.zip"
     with zipfile.ZipFile(archive, "w") as content:

@@ -266,3 +266,31 @@ class TestOptionsOfFolders:
             load_dataset(f"{folder}.zip", **option)
         with pytest.raises(InputError, match="and demo has a layout of its own"):
             load_dataset("demo", **option)
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        "movieId,item,title\n1,x,One\n2,y,Two\n",
+        "item,title,title\n1,One,x\n2,Two,y\n",
+        "item,title,year\n1,One,1e300\n2,Two,inf\n",
+        "item,title\n1,One,\n2,Two,\n",
+        "item,title\n1,One\n1e30,x\ninf,y\n2.5,z\n,w\n2,Two\n",
+    ],
+    ids=["another-item-column", "a-name-twice", "odd-years", "a-separator-too-many", "odd-ids"],
+)
+@pytest.mark.filterwarnings("ignore:Length of header or names")
+def test_odd_tables_of_items_are_read_as_far_as_they_go(books, table):
+    folder = books.parent
+    folder.joinpath("ratings.csv").write_text("user,item,rating\n1,1,3\n1,2,4\n")
+    folder.joinpath("items.csv").write_text(table)
+    dataset = read_file(folder / "ratings.csv", items=folder / "items.csv")
+    titles = dataset.items.set_index("item")["title"]
+    assert titles[[1, 2]].tolist() == ["One", "Two"]
+
+
+def test_titles_that_are_numbers_are_titles(books):
+    folder = books.parent
+    folder.joinpath("ratings.csv").write_text("user,item,rating\n1,1,3\n")
+    folder.joinpath("items.csv").write_text("item,title\n1,1984\n")
+    assert read_file(folder / "ratings.csv", items=folder / "items.csv").items["title"].tolist() == ["1984"]

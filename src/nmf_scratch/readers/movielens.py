@@ -134,7 +134,7 @@ def read_attributes(path: Path, key: str, ids: pd.Series, encoding: str = "utf-8
     table = _read_table(path, separator, encoding, header=0, names=columns, text=key, quoted=quoted)
     if ids.dtype.kind == "i":  # what is no number cannot match
         numbers = pd.to_numeric(table[key], errors="coerce")
-        is_id = numbers.between(-(2.0**63), 2.0**63, inclusive="left")
+        is_id = numbers.between(-(2.0**63), 2.0**63, inclusive="left") & (numbers == numbers.round())
         table = table.assign(**{key: numbers})[is_id].astype({key: np.int64})
     if not table[key].isin(ids).any():
         raise InputError(
