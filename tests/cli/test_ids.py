@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -348,6 +349,43 @@ class TestTwoModels:
         assert [row["item"] for row in near] == ranking.similar_items("000000007X")["item"].tolist()
         named = asked(cli, books, "factors")["factors"]
         assert [row["titles"] for row in named] == ranking.factor_summary(3)["titles"].tolist()
+
+
+@pytest.fixture(scope="module")
+def numbered(tmp_path_factory):
+    """Save a model of three users and sixty items with long numbers for ids."""
+    pairs = [(u, 100_000 + i) for u in range(3) for i in range(60) if (u + i) % 2]
+    path = tmp_path_factory.mktemp("numbered") / "m.safetensors"
+    NMF(2, solver="als", random_state=0, max_iter=3).fit(pairs, [1 + sum(p) % 5 for p in pairs]).save(path)
+    return path
+
+
+class TestLists:
+    def test_they_may_be_longer_than_a_name_of_a_file(self, cli, numbered):
+        blocked = ",".join(str(100_000 + i) for i in range(41))
+        done = cli("recommend", "--model", numbered, "1", "-n", 60, "--blocked", blocked, "--json")
+        assert done.code == 0, done.err
+        items = [row["item"] for row in json.loads(done.out)["recommendations"]]
+        assert items
+        assert min(items) > 100_040
+
+    def test_a_file_that_is_named_like_an_item_does_not_hide_it(self, cli, numbered, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        Path("100001").touch()
+        done = cli("recommend", "--model", numbered, "1", "--candidates", "100001", "--json")
+        assert done.code == 0, done.err
+        assert [row["item"] for row in json.loads(done.out)["recommendations"]] == [100_001]
+
+    @pytest.mark.parametrize("user", ["", " "])
+    def test_an_empty_user_is_nobody(self, cli, numbered, user):
+        done = cli("recommend", "--model", numbered, user)
+        assert (done.code, done.out) == (2, "")
+        assert "USER is empty" in done.err
+
+    def test_ids_in_messages_are_as_they_were_typed(self, cli, numbered):
+        done = cli("similar", "--model", numbered, "--item", "5")
+        assert done.code == 2
+        assert "np." not in done.err
 
 
 class TestImplicit:
