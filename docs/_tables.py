@@ -15,7 +15,7 @@ import re
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from statistics import median
+from statistics import mean, median, stdev
 from typing import Any
 
 DOCS = Path(__file__).parent
@@ -211,7 +211,43 @@ def lists_table() -> str:
     return lists.as_markdown(stored("lists"))
 
 
+def huber_table() -> str:
+    """Return the errors with and without a loss for outliers, as benchmarks/huber.py measured them."""
+    found = stored("huber")
+    rows = []
+    for name, errors in found["rmse"].items():
+        spread = stdev(errors) / len(errors) ** 0.5
+        rows.append([name, f"{mean(errors):.4f} ± {spread:.4f}"])
+    return output.table(1, ["solver", "RMSE on u1 to u5, mean ± standard error"], rows) + "\n\n" + huber_verdict(found)
+
+
+def huber_verdict(found: dict[str, Any]) -> str:
+    """Say what the table says of the hypothesis."""
+    adam, long, plain, huber = (mean(errors) for errors in list(found["rmse"].values())[1:])
+    gain = (plain - huber) / (long - adam)
+    verdict = "so the hypothesis is not refuted" if gain > 0.5 else "so robustness is not the reason, or not most of it"
+    return (
+        f"A short memory lowers the error of `adam` by {long - adam:.4f}; Huber's loss changes that of `als` by "
+        f"{huber - plain:+.4f}, {verdict} (`{found['command']}`)."
+    )
+
+
+def fuzz_table() -> str:
+    """Return how many hostile inputs of each kind were tried, and what was found, as tests/fuzz.py counted them."""
+    what = {
+        "ratings": "ratings files: delimited, compressed, binary",
+        "models": "model files: header, arrays, bytes changed",
+        "archives": "zip archives, MovieLens folders, tables of items",
+        "commands": "command lines",
+    }
+    counts = stored("fuzz")["kinds"]
+    rows = [[what[kind], f"{count['inputs']:,}", f"{count['findings']:,}"] for kind, count in counts.items()]
+    return output.table(1, ["what", "inputs", "neither a result nor an `InputError`"], rows)
+
+
 TABLES: dict[str, Callable[[], str]] = {
+    "fuzz": fuzz_table,
+    "huber": huber_table,
     "solvers": solver_table,
     "lists": lists_table,
     "advice": advice,

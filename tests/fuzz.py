@@ -4,6 +4,7 @@ Each input is a function of its kind and its number, so a finding is repeated by
 
     python tests/fuzz.py --inputs 20000                 all kinds, in the shares of `SHARES`, on all processors
     python tests/fuzz.py --kind ratings --number 4711   one input again, with its traceback
+    python tests/fuzz.py --inputs 50000 --store         inputs never tried before; counts add up in results/fuzz.json
 
 What counts as found: any other exception (disk trouble may be an OSError that names the file), more than ten seconds
 for one input, a gibibyte of memory. Sound inputs are among them, for what is refused always is no reader.
@@ -362,6 +363,28 @@ def fuzz(n_inputs: int, *, first: int = 0, n_processes: int | None = None) -> tu
     return tried, findings
 
 
+STORED = Path(__file__).parents[1] / "benchmarks" / "results" / "fuzz.json"
+"""Inputs tried and findings by kind, over all runs with --store, and the number from which on inputs are new."""
+
+
+def stored() -> dict[str, Any]:
+    """Return the counts of all runs so far."""
+    if STORED.exists():
+        content: dict[str, Any] = json.loads(STORED.read_text(encoding="utf-8"))
+        return content
+    return {"next": 1_000_000, "kinds": {kind: {"inputs": 0, "findings": 0} for kind in SHARES}}
+
+
+def store(tried: dict[str, int], findings: list[Finding], n_inputs: int) -> None:
+    """Add the counts of a run to those of all."""
+    content = stored()
+    content["next"] += n_inputs
+    for kind, n in tried.items():
+        content["kinds"][kind]["inputs"] += n
+        content["kinds"][kind]["findings"] += sum(finding.kind == kind for finding in findings)
+    STORED.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--inputs", type=int, default=20_000)
@@ -369,12 +392,16 @@ if __name__ == "__main__":
     parser.add_argument("--processes", type=int, default=None)
     parser.add_argument("--kind", choices=list(KINDS))
     parser.add_argument("--number", type=int)
+    parser.add_argument("--store", action="store_true")
     given = parser.parse_args()
     if given.number is not None:
         make_sound()
         print(try_input(given.kind, given.number))
     else:
-        counts, problems = fuzz(given.inputs, first=given.first, n_processes=given.processes)
+        first = stored()["next"] if given.store else given.first
+        counts, problems = fuzz(given.inputs, first=first, n_processes=given.processes)
+        if given.store:
+            store(counts, problems, given.inputs)
         print(json.dumps(counts), f"{len(problems)} findings")
         for problem in problems:
             lines = problem.what.strip().splitlines()

@@ -134,7 +134,7 @@ class TestMapping:
         assert arrays["W"][0, 0] == 77
 
     def test_what_is_mapped_is_not_verified_and_all_else_is(self, file):
-        """As documented: whoever wants every byte verified loads the file as a whole."""
+        """As documented: to have every byte verified, load the file as a whole."""
         good = file.read_bytes()
         for name, content in (("W", ARRAYS["W"].tobytes()), ("ids", ARRAYS["ids"].tobytes())):
             bad = bytearray(good)

@@ -384,7 +384,7 @@ def test_the_bound_lies_above_the_objective(mu, kind, biases):
 
 @every_kind
 @both_forms
-def test_the_bound_touches_the_objective_in_value_and_slope(mu, kind, biases):
+def test_the_bound_touches_the_objective_in_value_and_gradient(mu, kind, biases):
     here = place(kind, biases=biases)
 
     def bound(W):
@@ -394,8 +394,8 @@ def test_the_bound_touches_the_objective_in_value_and_slope(mu, kind, biases):
     rng = np.random.default_rng(6)
     for _ in range(10):
         step = 1e-5 * rng.standard_normal(here.now.shape)
-        slopes = [(f(here.now + step) - f(here.now - step)) / 2e-5 for f in (bound, here.objective)]
-        assert slopes[0] == pytest.approx(slopes[1], rel=1e-6, abs=1e-6)
+        gradients = [(f(here.now + step) - f(here.now - step)) / 2e-5 for f in (bound, here.objective)]
+        assert gradients[0] == pytest.approx(gradients[1], rel=1e-6, abs=1e-6)
 
 
 def test_lifting_the_line_is_all_that_the_bound_adds_at_rank_one(mu):
@@ -454,7 +454,7 @@ def test_updating_both_sides_at_once_raises_the_objective_and_taking_turns_does_
     assert objective(*naive_mu.epoch(R, start, start, [side, side], [None, None])) == 0
 
 
-def test_slopes_of_single_ratings_add_up_to_the_slope_of_the_objective():
+def test_gradients_of_single_ratings_add_up_to_that_of_the_objective():
     """The claim that projected-sgd.md rests on, with every kind of penalty, against the package's own gradient."""
     visit = names_on("learn/projected-sgd.md")["visit"]
     for objective in OBJECTIVES.values():

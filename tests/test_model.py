@@ -39,9 +39,9 @@ class Descent:
 
     def epoch(self, state):
         train, factors, objective = state["problem"]
-        slopes = objective.gradient(train, factors)
-        for matrix, slope in zip((factors.W, factors.H), slopes, strict=True):
-            matrix[:] = np.maximum(0, matrix - 0.02 * slope)
+        gradients = objective.gradient(train, factors)
+        for matrix, gradient in zip((factors.W, factors.H), gradients, strict=True):
+            matrix[:] = np.maximum(0, matrix - 0.02 * gradient)
 
 
 @pytest.fixture(scope="module")
@@ -182,7 +182,7 @@ class TestInput:
 
 
 class TestUnknown:
-    ASKED = (("u00", 999), ("stranger", 100), ("stranger", 999))
+    ASKED = (("u00", 999), ("new", 100), ("new", 999))
 
     def test_bias_policy_is_the_average_over_the_other_side(self):
         fitted = NMF(3, dtype="float64", rating_scale=(0, 100), random_state=0).fit(X, Y)
@@ -197,12 +197,12 @@ class TestUnknown:
         fitted = NMF(3, unknown="mean", random_state=0).fit(X, Y)
         np.testing.assert_allclose(fitted.predict(self.ASKED), Y.mean(), rtol=1e-6)
 
-    def test_raise_policy_counts_the_strangers(self):
+    def test_raise_policy_counts_the_new_users(self):
         fitted = NMF(3, unknown="raise", random_state=0).fit(X, Y)
         with pytest.raises(InputError, match="3 pairs have an id that was not seen in training"):
             fitted.predict(self.ASKED)
-        with pytest.raises(InputError, match="user 'stranger' was not seen"):
-            fitted.recommend(["u00", "stranger"])
+        with pytest.raises(InputError, match="user 'new' was not seen"):
+            fitted.recommend(["u00", "new"])
 
 
 class TestRecommend:
@@ -223,16 +223,16 @@ class TestRecommend:
         assert len(model.recommend("u07", n=1000, exclude_seen=False)) == 18
 
     def test_many_users_get_a_user_column(self, model):
-        table = model.recommend(["u07", "stranger", "u01"], n=3)
+        table = model.recommend(["u07", "new", "u01"], n=3)
         assert list(table.columns) == ["user", "item", "score", "stars", "n_ratings"]
-        assert table["user"].tolist() == ["u07"] * 3 + ["stranger"] * 3 + ["u01"] * 3
+        assert table["user"].tolist() == ["u07"] * 3 + ["new"] * 3 + ["u01"] * 3
         single = model.recommend("u01", n=3)
         np.testing.assert_array_equal(table[table["user"] == "u01"]["item"], single["item"])
         assert list(model.recommend([], n=3).columns) == ["user", "item", "score", "stars", "n_ratings"]
 
-    def test_a_stranger_gets_the_most_rated_items(self, model):
+    def test_a_new_user_gets_the_most_rated_items(self, model):
         counts = FRAME["item"].value_counts()
-        assert counts[model.recommend("stranger", n=4)["item"]].tolist() == counts.iloc[:4].tolist()
+        assert counts[model.recommend("new", n=4)["item"]].tolist() == counts.iloc[:4].tolist()
 
     def test_titles_come_with_a_dataset(self):
         items = pd.DataFrame({"item": range(100, 118), "title": [f"Film {n}" for n in range(18)]})

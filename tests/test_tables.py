@@ -1,5 +1,7 @@
 """Tables that are written into pages by docs/_tables.py say what the registry and the stored measurements say."""
 
+import re
+
 import pytest
 from _tables import DOCS, PLACE, TABLES, errors, filled, least, seconds_per_epoch, solver_table
 
@@ -25,6 +27,16 @@ def test_a_stale_table_is_found_and_renewed():
     assert renewed.startswith("Before\n\n<!-- table: solvers -->\n\n| solver |")
     assert renewed.endswith("|\n\n<!-- end of table -->\n\nAfter\n")
     assert filled(renewed) == renewed
+
+
+def test_biases_are_as_much_of_the_way_as_the_problem_says():
+    """The page says "more than four fifths" of the way from the mean to the best factorisation."""
+    readme = (DOCS.parent / "README.md").read_text(encoding="utf-8")
+    mean, biases = (
+        float(re.search(rf"^\| {name} \| ([\d.]+)", readme, re.M)[1]) for name in ("global mean", "bias model")
+    )
+    assert "more than four\nfifths of it" in PAGES[DOCS / "learn" / "the-problem.md"]
+    assert 0.8 < (mean - biases) / (mean - min(errors().values())) < 0.9
 
 
 def test_an_unknown_table_is_an_error():

@@ -14,7 +14,7 @@ from nmf_scratch.plots.style import use_pyplot
 use_pyplot()
 
 # %%
-# Two numbers are to be found, neither of them negative. The lowest point of the bowl lies below the edge, so the best
+# Two numbers are to be found, neither of them negative. The minimum of the convex function lies outside, so the best
 # allowed one is on it. Multiplicative updates slow down before the edge and never reach it. Stochastic gradient descent
 # goes to and fro, rating by rating, and is put back when it steps over. Coordinate descent goes along the axes. The
 # exact solve needs one step.

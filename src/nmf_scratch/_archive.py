@@ -16,7 +16,7 @@ the package, JSON again:
     seal         SHA-256 of the content and of the places of the arrays
 
 So the seal vouches for the header, the header for the arrays. A hash is no signature: it tells a damaged file from a
-good one, not a friend from a stranger. Large arrays can be mapped into memory where they lie; a mapped array is not
+good one, not who wrote it. Large arrays can be mapped into memory where they lie; a mapped array is not
 hashed, which would read it, the header and all other arrays are.
 
 A file is written beside its target and moved into place in one step: a crash or Ctrl-C leaves the old one as it was.

@@ -13,7 +13,7 @@ from nmf_scratch.cli._ids import known_item, own_ratings, typed_items
 
 @pytest.fixture(scope="module")
 def books(cli, tmp_path_factory):
-    """Train on a stranger's shop, with the commands: text ids with leading zeros, half stars, semicolons, titles."""
+    """Train on somebody's shop, with the commands: text ids with leading zeros, half stars, semicolons, titles."""
     folder, rng = tmp_path_factory.mktemp("books"), np.random.default_rng(3)
     isbn = [f"0{n:08d}X" for n in range(30)]
     cells = rng.permutation(50 * 30)[:700]

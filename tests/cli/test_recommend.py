@@ -72,14 +72,14 @@ class TestKnownUser:
         assert items == {f"b{i:02d}" for i in range(25)} - set(seen)
 
 
-class TestStranger:
+class TestNewUser:
     @pytest.mark.parametrize("user", ["99999", "nobody", "3.5", "99999999999999999999"])
     def test_the_most_rated_titles_said_so(self, cli, demo, demo_runs, user):
         done = cli("recommend", user, "-o", demo_runs)
         assert done.code == 0
-        _, stranger, known = done.err.splitlines()
-        assert stranger.startswith(f"User {user} is not in the training data")
-        assert stranger.endswith("these are the most rated items.")
+        _, new, known = done.err.splitlines()
+        assert new.startswith(f"User {user} is not in the training data")
+        assert new.endswith("these are the most rated items.")
         assert known == "The model knows 600 users, from 1 to 600."
         lines = done.out.splitlines()
         assert lines[0].strip() == "Most rated"
@@ -96,7 +96,7 @@ class TestStranger:
     def test_an_id_may_begin_with_a_dash(self, cli, demo_runs):
         assert cli("recommend", "-o", demo_runs, "--", "-5").out.startswith("Most rated")
 
-    def test_a_row_without_ratings_is_a_stranger(self, cli, tmp_path):
+    def test_a_row_without_ratings_is_a_new_user(self, cli, tmp_path):
         """Ratings built in Python may have such a row; its id is known, its tastes are not."""
         ratings = Ratings.from_arrays([0, 0, 2], [0, 1, 1], [4.0, 3.0, 5.0], n_users=3, n_items=2)
         NMF(1, max_iter=1, random_state=0).fit(ratings).save(tmp_path / "model.safetensors")

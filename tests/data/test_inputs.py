@@ -261,7 +261,7 @@ class TestRefused:
 class TestOtherTypes:
     def test_text_that_would_be_a_known_number_is_unknown_and_warned_about(self, expected):
         with pytest.warns(UserWarning, match="user .10. was not seen in training, but 10 was: pass ids of") as told:
-            asked = expected.predict(np.array([["stranger", "a"], ["10", "a"], ["20", "a"]]))
+            asked = expected.predict(np.array([["new", "a"], ["10", "a"], ["20", "a"]]))
         assert len(told) == 1
         assert told[0].filename == __file__
         np.testing.assert_array_equal(asked, expected.predict([(-1, "a"), (-2, "a"), (-3, "a")]))
@@ -273,8 +273,8 @@ class TestOtherTypes:
         with pytest.warns(UserWarning, match="user 10 was not seen in training, but '10' was"):
             model.predict([(10, "a")])
 
-    @pytest.mark.parametrize("user", ["stranger", "1e99", 40, 10.5, (10,)])
-    def test_strangers_of_any_type_are_no_reason_to_warn(self, expected, user):
+    @pytest.mark.parametrize("user", ["new", "1e99", 40, 10.5, (10,)])
+    def test_new_users_of_any_type_are_no_reason_to_warn(self, expected, user):
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             assert expected.predict(pd.DataFrame({"user": [user], "item": ["a"]})) == expected.predict([(-1, "a")])

@@ -28,7 +28,7 @@ ASKED = pd.DataFrame({"user": ["a", "new", "a", "new"], "item": [3, 2, 9, 9]})
         (ItemMean(), [2.0, 2.0, 3.0, 3.0]),
     ],
 )
-def test_means_by_hand_and_strangers_fall_back(baseline, expected):
+def test_means_by_hand_and_new_users_fall_back(baseline, expected):
     np.testing.assert_allclose(baseline.fit(PAIRS, STARS).predict(ASKED), expected)
 
 

@@ -17,7 +17,7 @@ def test_the_best_allowed_point_lies_on_the_edge():
     assert np.linalg.lstsq(H, R, rcond=None)[0][1] < -0.1  # without the edge it would lie beyond
 
 
-def test_values_are_those_of_the_bowl():
+def test_values_are_those_of_the_function():
     points = np.array([[0.0, 0.0], [1.0, 2.0]])
     np.testing.assert_allclose(value(points), [0.5 * R @ R, 0.5 * ((R - H @ points[1]) ** 2).sum()])
 

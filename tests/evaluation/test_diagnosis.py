@@ -92,7 +92,7 @@ class TestTables:
             )
             assert table[f"{side}_group"].between(1, 10).all()
 
-    def test_a_stranger_in_the_test_has_no_training_ratings(self, held_out):
+    def test_a_new_user_in_the_test_has_no_training_ratings(self, held_out):
         fitted, train, _ = held_out
         strange = pd.DataFrame({"user": ["nobody"], "item": [999], "rating": [3.0]})
         row = judge_predictions(fitted, train, strange).iloc[0]

@@ -49,7 +49,7 @@ def test_other_divergences_are_stationary(loss):
     factors.W[:] = RowSolver(factors, objective, 0).solve(ratings.by_user)
     gradient = objective.gradient(ratings, factors)[0][ratings.user_counts > 0]
     W = factors.W[ratings.user_counts > 0]
-    # Either the slope or the entry is zero, as far as multiplicative updates get in so many steps.
+    # Either the gradient or the entry is zero, as far as multiplicative updates get in so many steps.
     assert np.abs(gradient * W).max() < 2e-3
     assert gradient.min() > -2e-2
     factors.check()

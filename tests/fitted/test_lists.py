@@ -37,7 +37,7 @@ class TestWishes:
         table = model.recommend("u03", n=5, blocked=[*whole["item"].iloc[:3], 9999])
         np.testing.assert_array_equal(table["item"], whole["item"].iloc[3:8])
 
-    def test_both_hold_for_strangers_and_the_folded_in_too(self, model):
+    def test_both_hold_for_new_users_and_the_folded_in_too(self, model):
         folded = model.fold_in(FRAME[FRAME["user"] == "u03"][["item", "rating"]])
         chosen = model.item_ids_[5:20]
         table = model.recommend(["nobody", folded, "u03"], n=8, candidates=chosen, blocked=chosen[:4])

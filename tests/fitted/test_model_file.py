@@ -42,7 +42,7 @@ def assert_same_model(loaded, model):
     for name in ("W_", "H_", "user_bias_", "item_bias_", "user_ids_", "item_ids_"):
         np.testing.assert_array_equal(getattr(loaded, name), getattr(model, name))
     np.testing.assert_array_equal(loaded.predict(X), model.predict(X))
-    users = ["u03", "a stranger"]
+    users = ["u03", "somebody new"]
     pd.testing.assert_frame_equal(loaded.recommend(users), model.recommend(users), check_dtype=False)
     pd.testing.assert_frame_equal(loaded.history_.to_frame(), model.history_.to_frame())
     assert {name: getattr(loaded, name) for name in (*LEARNT, "mean_rating_", "rating_scale_")} == {

@@ -71,6 +71,42 @@ def test_kkt_residual_is_zero_at_a_known_minimiser_and_positive_beside_it():
     assert Objective().kkt_residual(ratings, factors) > 0.1
 
 
+def test_kkt_residual_with_biases_has_a_unit():
+    """Columns in stars and in √stars are averaged: only for ratings with a fixed mean is it a pure number."""
+    ratings = Ratings.from_dense([[5.0, 3.0, np.nan], [4.0, np.nan, 1.0]])
+    factors = scaled_start(ratings, 2, biases=True, dtype="float64", key=0)
+    larger = ratings.with_values(100 * ratings.values), factors.in_unit(100.0)
+    before, after = Objective().kkt_residual(ratings, factors), Objective().kkt_residual(*larger)
+    assert abs(before - after) > 1e-3
+    plain = scaled_start(ratings, 2, biases=False, dtype="float64", key=0)
+    larger = ratings.with_values(100 * ratings.values), plain.in_unit(100.0)
+    assert Objective().kkt_residual(*larger) == pytest.approx(Objective().kkt_residual(ratings, plain))
+
+
+def test_kkt_residual_counts_an_entry_without_curvature_that_a_lasso_sends_to_zero():
+    ratings = Ratings.from_dense([[1.1]])
+    factors = Factors(np.array([[1.0, 0.5]]), np.array([[1.0, 0.0]]))
+    lasso = Objective(alpha=(0.1, 0.1), l1_ratio=1.0)
+    assert lasso.kkt_residual(ratings, factors) == pytest.approx(0.5 / np.sqrt(1.25 / 2), rel=1e-6)  # 0.632
+
+
+def test_all_zeros_satisfy_the_conditions():
+    ratings = Ratings.from_dense([[5.0, 3.0], [4.0, 1.0]])
+    assert Objective().kkt_residual(ratings, Factors(np.zeros((2, 3)), np.zeros((2, 3)))) == 0.0
+
+
+def test_the_weight_of_a_divergence_is_its_curvature_only_where_the_residual_is_zero():
+    r, beta, step = 5.0, 0.5, 1e-4
+
+    def curvature(at):
+        around = divergence(np.full(3, r), at + step * np.array([-1.0, 0.0, 1.0]), beta)
+        return (around[0] - 2 * around[1] + around[2]) / step**2
+
+    assert curvature(r) == pytest.approx(r ** (beta - 2), rel=1e-4)
+    assert curvature(2.0) == pytest.approx(2.0 ** (beta - 3) * ((beta - 1) * 2.0 + (2 - beta) * r), rel=1e-4)
+    assert curvature(2.0) > 1.5 * 2.0 ** (beta - 2)
+
+
 def test_kkt_residual_is_free_of_the_scale_of_the_ratings():
     ratings = small_ratings(3)
     factors = scaled_start(ratings, 3, biases=False, dtype="float64", key=3)
@@ -160,9 +196,9 @@ def test_ratings_judged_in_parts_are_judged_alike(objective, biases, beta, monke
 @pytest.mark.parametrize(
     ("w", "h", "r", "alpha", "expected"),
     [
-        (1.0, 2.0, 4.0, (3.0, 1.0), 1 / 7),  # of w: slope 3 − 4, curvature 4 + 3; h is where it should be
-        (0.0, 1.0, 3.0, (0.0, 0.0), 3.0),  # of w: slope −3, curvature 1; all of W is zero, so its scale is one
-        (2.0, 0.0, 0.0, (5.0, 0.0), 1.0),  # of w: slope 10, curvature 5, so it moves by 2, which is its scale
+        (1.0, 2.0, 4.0, (3.0, 1.0), 1 / 7),  # of w: gradient 3 − 4, curvature 4 + 3; h is where it should be
+        (0.0, 1.0, 3.0, (0.0, 0.0), 3.0),  # of w: gradient −3, curvature 1; all of W is zero, so its scale is one
+        (2.0, 0.0, 0.0, (5.0, 0.0), 1.0),  # of w: gradient 10, curvature 5, so it moves by 2, which is its scale
     ],
 )
 def test_kkt_residual_by_hand(w, h, r, alpha, expected):

@@ -30,8 +30,8 @@ def pivot(A, d, w):
             return None
         x = np.zeros(len(d))
         x[support] = np.linalg.solve(A[np.ix_(support, support)], d[support])  # (ALS.3)
-        slope = A @ x - d  # (ALS.4)
-        wrong = np.where(support, x * size < -1e-12 * (abs(x) * size).max(), slope < -1e-12 * (A @ abs(x) + abs(d)))
+        gradient = A @ x - d  # (ALS.4)
+        wrong = np.where(support, x * size < -1e-12 * (abs(x) * size).max(), gradient < -1e-12 * (A @ abs(x) + abs(d)))
         if not wrong.any():
             return np.where(x * size > 1e-12 * (x * size).max(), x, 0.0)
         if wrong.sum() < fewest:
@@ -49,10 +49,10 @@ def descend(A, d, w, sweeps=1000, tolerance=1e-10):
     for _ in range(sweeps):
         before = w.copy()
         for f in range(len(w)):
-            slope = A[f] @ w - d[f]
+            gradient = A[f] @ w - d[f]
             if A[f, f] > 0:
-                w[f] = max(0.0, w[f] - slope / A[f, f])  # (ALS.6)
-            elif slope > 0:
+                w[f] = max(0.0, w[f] - gradient / A[f, f])  # (ALS.6)
+            elif gradient > 0:
                 w[f] = 0.0
         if (lengths(A) * np.abs(w - before)).max() <= tolerance * (lengths(A) * w).max():
             break

@@ -11,7 +11,7 @@ def value(w, r, h, lam, rho, centre):
     return 0.5 * np.sum((r - h @ w) ** 2) + np.sum(lam * (0.5 * (1 - rho) * (w - centre) ** 2 + rho * w))
 
 
-def slope(w, r, h, lam, rho, centre):
+def gradient(w, r, h, lam, rho, centre):
     """Return its gradient."""
     return -(r - h @ w) @ h + lam * ((1 - rho) * (w - centre) + rho)  # (PGD.1)
 
@@ -22,7 +22,7 @@ def row(w, n_steps, free, *problem):
     bound = (h[:, free].T @ h[:, free]).sum(axis=1) + (lam * (1 - rho))[free]  # (PGD.3)
     y, tau, lowest = w, 1.0, value(w, *problem)
     for _ in range(n_steps):
-        g, new = slope(y, *problem), w.copy()
+        g, new = gradient(y, *problem), w.copy()
         all_the_way = np.where(g[free] > 0, np.inf, 0.0)  # along a line without a bend, a lasso's, or a level one
         step = np.divide(g[free], bound, out=all_the_way, where=bound > 0)
         new[free] = np.maximum(0, y[free] - step)  # (PGD.2)

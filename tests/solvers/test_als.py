@@ -116,10 +116,10 @@ def test_a_row_is_at_its_minimum_after_its_half_step():
     ratings, objective = small_ratings(5), OBJECTIVES["lasso"]
     start = scaled_start(ratings, 4, dtype="float64", key=5)
     factors = Factors(one_epoch(AlternatingLeastSquares(), ratings, start, objective).W, start.H, biases=True)
-    slope = objective.gradient(ratings, factors)[0]
+    gradient = objective.gradient(ratings, factors)[0]
     positive = factors.W > 0
-    assert np.abs(slope[positive]).max() < 1e-12
-    assert slope[~positive].min() > -1e-12
+    assert np.abs(gradient[positive]).max() < 1e-12
+    assert gradient[~positive].min() > -1e-12
 
 
 def test_a_singular_problem_goes_to_descent_which_never_rises():
@@ -146,7 +146,7 @@ def test_what_is_left_by_rounding_counts_as_singular():
 
 
 def test_pivoting_survives_a_tie():
-    """The slope of the entry that is zero is exactly zero too: rounding must not send it to and fro."""
+    """The gradient of the entry that is zero is exactly zero too: rounding must not send it to and fro."""
     A = np.array([[2.0, 1.0, 1.0], [1.0, 2.0, 1.0], [1.0, 1.0, 2.0]]) / 3
     for start in (np.ones(3), np.array([1.0, 1.0, 0.0]), np.array([0.0, 0.0, 1.0])):
         w = start.copy()

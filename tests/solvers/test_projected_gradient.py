@@ -97,8 +97,8 @@ def test_restarts_reach_the_minimum_of_a_row(seed):
     start, arguments, _ = row_problem(seed, ridge=0.1)
     w = after(start, arguments, momentum(3000))
     H, (items, target, _), (ridge, _, _), _ = arguments
-    slope = naive.slope(w, target, H[items], ridge, 0.0, 0.0)
-    np.testing.assert_allclose(w, np.maximum(0, w - slope), atol=1e-6)
+    gradient = naive.gradient(w, target, H[items], ridge, 0.0, 0.0)
+    np.testing.assert_allclose(w, np.maximum(0, w - gradient), atol=1e-6)
 
 
 @pytest.mark.compiled

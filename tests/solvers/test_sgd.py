@@ -3,8 +3,9 @@ import pytest
 from problems import OBJECTIVES, dense, naive_frozen, naive_sides, order_of_epoch, small_ratings
 from reference import sgd as naive_sgd
 
-from nmf_scratch import InputError
-from nmf_scratch.problem.factors import scaled_start
+from nmf_scratch import InputError, Ratings
+from nmf_scratch.problem.factors import Factors, scaled_start
+from nmf_scratch.problem.objective import Objective
 from nmf_scratch.solvers import SGD
 
 
@@ -23,6 +24,27 @@ def test_momentum_goes_the_way_of_the_last_epoch_again():
         solver.epoch(state)
         np.testing.assert_allclose(factors.W, W, rtol=1e-10, atol=1e-10)
         np.testing.assert_allclose(factors.H, H, rtol=1e-10, atol=1e-10)
+
+
+def test_momentum_is_nesterovs_look_ahead_and_not_the_heavy_ball():
+    """With one rating an epoch is one gradient, and both methods are two lines."""
+
+    def gradient(x):
+        return -(1.0 - x[0] * x[1]) * x[::-1]
+
+    factors = Factors(np.array([[0.5]]), np.array([[0.7]]))
+    ahead = ball = now = np.array([0.5, 0.7])
+    before, before_ball = now, ball
+    solver = SGD(step=0.1, schedule="constant", momentum=0.6)
+    state = solver.start(Ratings.from_arrays([0], [0], [1.0]), factors, Objective(), key=0, max_iter=20)
+    for _ in range(20):
+        ahead = now + 0.6 * (now - before)
+        before, now = now, ahead - 0.1 * gradient(ahead)
+        before_ball, ball = ball, ball + 0.6 * (ball - before_ball) - 0.1 * gradient(ball)
+        solver.epoch(state)
+    x = np.array([factors.W.item(), factors.H.item()])
+    np.testing.assert_allclose(x, now, atol=1e-12)
+    assert np.abs(x - ball).max() > 1e-3
 
 
 def test_momentum_is_stopped_by_a_divergence():

@@ -235,7 +235,7 @@ class ItemMean(BiasModel):
 
 
 class GlobalMean(BiasModel):
-    """Mean of all ratings, whoever asks for whatever."""
+    """Mean of all ratings, for every user and item."""
 
     def __init__(self) -> None:
         super().__init__(reg_user=0.0, reg_item=0.0)

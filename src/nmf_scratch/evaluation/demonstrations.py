@@ -1,6 +1,6 @@
 """Two problems small enough to be watched: what solvers do, step by step.
 
-*Two numbers.* One user with two factors, five ratings, H fixed: minimise over w ≥ 0 the bowl
+*Two numbers.* One user with two factors, five ratings, H fixed: minimise over w ≥ 0 the convex function
 
     f(w) = ½ ‖r − H w‖²,       gradient  Hᵀ(H w − r)
 

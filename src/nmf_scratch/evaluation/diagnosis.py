@@ -1,7 +1,7 @@
 """Where is a model right, and where is it wrong? Tables about ratings that it has not seen.
 
 A model that is trained on all ratings has nothing left to be judged by. `hold_out` takes a part of its own ratings away
-and fits a copy with the same parameters to the others; the copy is judged, and stands for the model. Whoever asks with
+and fits a copy with the same parameters to the others; the copy is judged, and stands for the model. If you ask with
 ratings that were trained on is refused.
 
 *Intervals.* Ratings by one user resemble each other, so n ratings tell less than n independent ones. The standard

@@ -75,7 +75,7 @@ def plot_paths(ways: dict[str, Way], *, until: float | None = None, figure: Figu
             panels = figure.subplots(1, len(ways), sharex=True, sharey=True, squeeze=False)[0]
             panels[0].set_ylabel("second entry of w")
             for axes, name in zip(panels, ways, strict=True):
-                _draw_bowl(axes, TITLES[name])
+                _draw_contours(axes, TITLES[name])
                 axes.plot([], [], color=solver_look(name)["color"], marker=".", markersize=5, linewidth=1.6)
                 axes.plot([], [], "o", color=solver_look(name)["color"], markersize=8)
                 axes.text(0.97, 0.95, "", transform=axes.transAxes, ha="right", va="top", fontsize=10)
@@ -90,7 +90,7 @@ def plot_paths(ways: dict[str, Way], *, until: float | None = None, figure: Figu
     return figure
 
 
-def _draw_bowl(axes: Axes, title: str) -> None:
+def _draw_contours(axes: Axes, title: str) -> None:
     x, y = np.linspace(0, 2.6, 80), np.linspace(0, 2.4, 80)
     heights = value(np.stack(np.meshgrid(x, y), axis=-1)) - value(minimum())
     axes.contour(x, y, heights, levels=np.geomspace(0.02, 20, 12), colors=GREY, linewidths=0.8, alpha=0.6)

@@ -120,7 +120,7 @@ def paper() -> str:
 
 
 def solver_look(name: str) -> dict[str, Any]:
-    """Return the line style of a solver; a stranger is grey."""
+    """Return the line style of a solver; one that is not known is grey."""
     colour, line = SOLVER_LOOKS.get(name, (GREY, "-"))
     return {"color": colour, "linestyle": line}
 

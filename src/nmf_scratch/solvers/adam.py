@@ -14,11 +14,12 @@ its own, at the cost of touching every row at every rating.
 
 How long the means remember decides what is minimised. With a long memory (β₂ near 1) the root in (ADAM.3) is a constant
 between two visits, and the steps balance where the gradients do: at the objective's minimum. With a short one the
-gradient of this very visit is a good part of the root that divides it: large ones are held back, small ones are not,
-and an outlier pulls little more than any other rating. The balance moves from the mean of the ratings towards their
-median: a robust loss, by the back door. The default is short, β₁ = 0 and β₂ = 0.9: it ends at a *higher* objective than
-sgd, and predicts held-out ratings better (on the validation splits of choose_defaults.py; their scores are kept in
-benchmarks/results/defaults). To minimise the objective itself take beta2=0.999.
+gradient of this very visit is a good part of the root that divides it: no step is longer than η √(1/(1−β₂)), and large
+gradients are held back while small ones are not. That is no robust loss, since the partner's size is cancelled with the
+residual's. The default is short, β₁ = 0 and β₂ = 0.9: it ends at a *higher* objective than sgd, and predicts held-out
+ratings better (on the validation splits of choose_defaults.py; their scores are kept in benchmarks/results/defaults);
+why is open (a robust loss does not help als, see
+benchmarks/huber.py). To minimise the objective itself take beta2=0.999.
 
 Cost: O(n_ratings · k) per epoch, three times the memory. Not monotone. Derived in docs/learn/adaptive-steps.md.
 

@@ -1,6 +1,6 @@
 """Alternating non-negative least squares, each row solved exactly (Kim & Park 2011; on ratings: Zhou et al. 2008).
 
-Idea: with H fixed, every user has a small problem of their own, a bowl with a lowest point. Do not step towards it: go
+Idea: with H fixed, every user has a small problem of their own, convex, with one minimum. Do not step towards it: go
 there. Over the free columns, with what the frozen one explains taken off each rating (h_i,frozen; without biases 0),
 user u minimises ½ w·Aw − d·w, where
 
@@ -14,8 +14,8 @@ Where cells that nobody rated count too (`nmf_scratch.problem.objective`), with 
 How these sums are taken, and how such a problem is solved, by block principal pivoting or by coordinate descent, is in
 `nmf_scratch.solvers.exact_rows`. Derived, with an example by hand, in docs/learn/alternating-least-squares.md.
 
-Cost: O(n_ratings · K²) for the sums, where the time goes, and O(K³) per row and guess. Epochs are dear, and few are
-needed. The objective never goes up, and since both halves are exact, every limit point is stationary (Grippo &
+Cost: O(n_ratings · K²) for the sums, where the time goes, and O(K³) per row and guess. Epochs are expensive, and few
+are needed. The objective never goes up, and since both halves are exact, every limit point is stationary (Grippo &
 Sciandrone 2000).
 
 The same in plain NumPy, its naive twin: tests/reference/als.py.

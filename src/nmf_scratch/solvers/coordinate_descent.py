@@ -1,6 +1,6 @@
 """Element-wise coordinate descent on the observed ratings, also called HALS (Cichocki & Phan 2009, section 3).
 
-Idea: with all other numbers fixed, the objective is a parabola in a single factor entry, and the lowest allowed point
+Idea: with all other numbers fixed, the objective is a parabola in a single factor entry, and its constrained minimum
 of a parabola is known exactly: no step size, no bound. Go there, bring the residuals up to date, take the next entry.
 For user u and every free column f in turn,
 
@@ -141,7 +141,7 @@ def gather_row(
 ) -> None:
     """Write the residuals of one row, and its partners' factors transposed, into the two last arguments.
 
-    Both are multiplied by the root of the rating's weight: its square, and its slope, then have the weight.
+    Both are multiplied by the root of the rating's weight: its square, and its gradient, then have the weight.
     """
     for j in range(len(indices)):
         fetch_ahead(H, indices, j)

@@ -413,8 +413,8 @@ def wrong_signs(
         if chosen[f]:
             wrong[f] = x[f] * size[f] < -ROUNDING * largest
         else:
-            slope = dot(A[f], x, len(d)) - d[f]  # (ALS.4)
-            wrong[f] = slope < 0 and slope < -ROUNDING * (dot(A[f], magnitude, len(d)) + abs(d[f]))
+            gradient = dot(A[f], x, len(d)) - d[f]  # (ALS.4)
+            wrong[f] = gradient < 0 and gradient < -ROUNDING * (dot(A[f], magnitude, len(d)) + abs(d[f]))
         n_wrong += wrong[f]
     return n_wrong
 
@@ -422,18 +422,18 @@ def wrong_signs(
 @kernel
 def descend(A: Matrix, d: Vector, w: Vector, sweeps: int, tolerance: float) -> None:
     """Lower one entry of w after the other to the bottom of its parabola, sweep after sweep, until nothing moves."""
-    slope, size = np.empty_like(d), lengths(A)
+    gradient, size = np.empty_like(d), lengths(A)
     for f in range(len(d)):
-        slope[f] = dot(A[f], w, len(d)) - d[f]
+        gradient[f] = dot(A[f], w, len(d)) - d[f]
     for _ in range(sweeps):
         moved, largest = 0.0, 0.0
         for f in range(len(d)):
-            lowest = 0.0 if slope[f] > 0 else w[f]  # of a straight line
+            lowest = 0.0 if gradient[f] > 0 else w[f]  # of a straight line
             if A[f, f] > 0:
-                lowest = max(0.0, w[f] - slope[f] / A[f, f])  # (ALS.6)
+                lowest = max(0.0, w[f] - gradient[f] / A[f, f])  # (ALS.6)
             move, w[f] = lowest - w[f], lowest
             for j in range(len(d)):
-                slope[j] += move * A[f, j]
+                gradient[j] += move * A[f, j]
             moved, largest = max(moved, size[f] * abs(move)), max(largest, size[f] * w[f])
         if moved <= tolerance * largest:
             return

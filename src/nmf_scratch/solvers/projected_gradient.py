@@ -1,6 +1,6 @@
 """Accelerated projected gradient on the observed ratings (NeNMF: Guan et al. 2012; restarts: O'Donoghue & Candès 2015).
 
-Idea: with H fixed, each row of W has a small problem of its own. Walk down its slope, cut off what becomes negative,
+Idea: with H fixed, each row of W has a small problem of its own. Walk down its gradient, cut off what becomes negative,
 and carry the momentum of the last step into the next one (Nesterov 1983). A few steps per row, then it is the other
 side's turn. From the point y, which is the row w itself at first, user u steps by
 
@@ -57,7 +57,7 @@ SLACK = 1e-14
 """A row's objective has risen only if it did by more than this share; else rounding would restart the last digits."""
 
 FLAT = 1e-30
-"""Curvature of an entry that has none: where a lasso, the one term left, still slopes, the step then ends at zero."""
+"""Curvature of an entry that has none: where a lasso, the one term left, still pulls, the step then ends at zero."""
 
 Vector = NDArray[Any]
 Terms = tuple[Vector, Vector, Vector]
@@ -191,16 +191,16 @@ def descend(w: Vector, H: NDArray[Any], own: Terms, terms: Terms, bound: Vector,
         γ.
     """
     items, targets, _ = own
-    ahead, new, slope, errors = w.copy(), w.copy(), np.empty_like(w), np.empty_like(targets)  # ahead is y, new is w'
+    ahead, new, gradient, errors = w.copy(), w.copy(), np.empty_like(w), np.empty_like(targets)  # ahead is y, new is w'
     value = measure(w, H, own, terms, errors)
     errors_ahead, errors_new = errors.copy(), errors.copy()
     zero, age = momentum[0], 0
     for _ in range(len(momentum)):
-        slope_at(ahead, H, own, errors_ahead, terms, slope)
+        gradient_at(ahead, H, own, errors_ahead, terms, gradient)
         uphill = zero
         for f in range(len(w)):
-            new[f] = max(zero, ahead[f] - slope[f] / bound[f])  # (PGD.2)
-            uphill += slope[f] * (new[f] - w[f])
+            new[f] = max(zero, ahead[f] - gradient[f] / bound[f])  # (PGD.2)
+            uphill += gradient[f] * (new[f] - w[f])
         value_new = measure(new, H, own, terms, errors_new)
         if not value_new <= value * (1 + SLACK):  # also if it is NaN
             copy_into(ahead, w)
@@ -227,16 +227,16 @@ def copy_into(to: Vector, numbers: Vector) -> None:
 
 
 @kernel
-def slope_at(y: Vector, H: NDArray[Any], own: Terms, errors: Vector, terms: Terms, slope: Vector) -> None:
-    """Write the slope of the row's objective at y, whose residuals are given, into `slope`."""
+def gradient_at(y: Vector, H: NDArray[Any], own: Terms, errors: Vector, terms: Terms, gradient: Vector) -> None:
+    """Write the gradient of the row's objective at y, whose residuals are given, into `gradient`."""
     items, _, weights = own
     ridge, lasso, centre = terms
     for f in range(len(y)):
-        slope[f] = ridge[f] * (y[f] - centre[f]) + lasso[f]  # (PGD.1)
+        gradient[f] = ridge[f] * (y[f] - centre[f]) + lasso[f]  # (PGD.1)
     for p in range(len(items)):
         h, error = H[items[p]], weights[p] * errors[p]
         for f in range(len(y)):
-            slope[f] -= error * h[f]  # (PGD.1)
+            gradient[f] -= error * h[f]  # (PGD.1)
 
 
 @kernel

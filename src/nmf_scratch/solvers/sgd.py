@@ -13,16 +13,18 @@ alpha n_u^(ν−1) for a latent column, and alpha_bias/n_u for a bias. The step 
 (SGD.6), in `nmf_scratch.solvers.stochastic`; the order of the visits, and the layout of the factors that makes a visit
 cheap, are those of `nmf_scratch.solvers.grid`.
 
-Momentum (Polyak's heavy ball, 1964) remembers the way of the last epoch, and goes a fraction of it again before the
-first visit of the next:
+Momentum remembers the way of the last epoch, and goes a fraction of it again before the first visit of the next, so
+that gradients are taken at the point ahead (Nesterov 1983, with a constant share; the heavy ball of Polyak, 1964, takes
+them before it moves on):
 
     W ← max(0, W + momentum · (W − W at the start of the last epoch)),    likewise H                (SGD.7)
 
 Once per epoch, not per visit: a velocity that decays per visit is gone after ten of them, which is a moment for a busy
 item and ten epochs for a quiet one. Per epoch, every row remembers equally long and the visit stays as cheap as it was.
 
-Cost: O(n_ratings · k) per epoch with a small constant: the fastest way to a good test error. Not monotone. Projection
-makes exact zeros, which a later gradient can revive (a multiplicative update cannot). Derived in
+Cost: O(n_ratings · k) per epoch with a small constant: its epochs are the cheapest of all solvers that run on one core.
+On a hundred thousand ratings `cd` still gets to a good test error sooner; on tens of millions it does not. Not
+monotone. Projection makes exact zeros, which a later gradient can revive (a multiplicative update cannot). Derived in
 docs/learn/projected-sgd.md.
 
 The same in plain NumPy, its naive twin: tests/reference/sgd.py.

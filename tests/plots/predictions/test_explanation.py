@@ -72,7 +72,7 @@ def test_the_text_adds_up():
     assert text.endswith("It is clipped to 5.")
 
 
-def test_a_mean_for_strangers_is_one_step():
+def test_a_mean_for_new_users_is_one_step():
     mean = pd.DataFrame({"part": ["mean rating"], "contribution": [3.5], "about": [""]})
     shown = Explanation("nobody", 7, "", 3.5, mean, explanation([1.0]).reasons)
     assert [step.label for step in waterfall_steps(shown)] == ["mean rating", "score"]
