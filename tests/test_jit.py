@@ -176,7 +176,7 @@ if __name__ == "__main__":
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
 @pytest.mark.parametrize("layer", ["omp", "workqueue"])
 def test_a_forked_worker_answers_or_says_why_not(tmp_path, layer):
-    """OpenMP kills a forked process that enters a parallel kernel, and the pool waits for it for ever."""
+    """OpenMP kills a forked process that enters a parallel kernel, and the pool waits for it forever."""
     (tmp_path / "forks.py").write_text(FORKS)
     env = {**os.environ, "NUMBA_THREADING_LAYER": layer}
     done = subprocess.run(

@@ -48,7 +48,7 @@ class TestStats:
         said = ("--decimal", ",", "--skip-bad", "--duplicates", "mean", "--json")
         done = cli("data", "stats", path, *said)
         assert json.loads(done.out)["mean"] == 2.5
-        assert "1 bad lines left out, line 4: 2 field(s) where 3 are expected" in done.err
+        assert "1 bad line left out, line 4: 2 field(s) where 3 are expected" in done.err
         assert "1 repeated (user, item) pairs: the numbers of each were averaged" in done.err
         assert "option --skip-bad" in cli("data", "stats", path, "--decimal", ",").err
 

@@ -21,7 +21,7 @@ def test_the_short_series_is_the_exponential_and_clipped(dtype, rtol):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_factors_stay_strictly_positive(kind, dtype):
     ratings = small_ratings(1)
-    ratings = ratings.with_values(ratings.values * (ratings.items != 4))  # item 4 is hated: its row sinks for ever
+    ratings = ratings.with_values(ratings.values * (ratings.items != 4))  # item 4 is hated: its row sinks forever
     factors = scaled_start(ratings, 3, dtype=dtype, key=1)
     solver = ExponentiatedGradient(step=0.5, schedule="constant")
     state = solver.start(ratings, factors, OBJECTIVES[kind], key=1, max_iter=300)

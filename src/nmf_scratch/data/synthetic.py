@@ -138,7 +138,7 @@ def _draw_cells(key: int, n_users: int, n_items: int, n: int, popularity: float,
         drawn = _weighted(rng, user_weight, 2 * missing) * n_items + _weighted(rng, item_weight, 2 * missing)
         new = _new(drawn, cells)
         cells = np.sort(np.concatenate([cells, rng.permutation(new)[:missing]]))
-    # Nearly full: what is left are rare users' rare items, which chance would take for ever to hit.
+    # Nearly full: what is left are rare users' rare items, which chance would take forever to hit.
     rest = _new(np.arange(n_users * n_items), cells)
     return np.sort(np.concatenate([cells, rng.permutation(rest)[: n - len(cells)]]))
 

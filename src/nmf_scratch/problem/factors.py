@@ -145,7 +145,7 @@ def scaled_start(
     """Draw random factors whose first predictions average to the mean rating.
 
     Entries are uniform on [a/2, 3a/2] with a = √(share / k): bounded away from zero, because a multiplicative update
-    can never leave it, and different from each other, because equal columns would stay equal for ever. With biases the
+    can never leave it, and different from each other, because equal columns would stay equal forever. With biases the
     mean rating is shared out: `BIAS_LEVEL` of it to each bias, the rest to the latent part.
 
     Parameters

@@ -88,7 +88,7 @@ def without_bad_lines(path: Path, form: Format, told: Callable[[str], None]) -> 
         if not n_good:
             raise InputError(f"{path} has no line that can be read, {found}")
         if shown:
-            told(f"{path}: {n_bad:,} bad lines left out, {found}")
+            told(f"{path}: {n_bad:,} bad {'line' if n_bad == 1 else 'lines'} left out, {found}")
         yield copy, replace(form, encoding="utf-8")
 
 

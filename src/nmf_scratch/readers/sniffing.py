@@ -71,25 +71,9 @@ _IF_IMPLICIT = ", or implicit=True (option --implicit) if it holds choices witho
 
 
 class Layout(NamedTuple):
-    r"""What a caller says of how a file of ratings is laid out.
+    """What a caller says of how a file of ratings is laid out; all but the last are parameters of `load_dataset`.
 
-    Attributes
-    ----------
-    columns : mapping, optional
-        ``user``, ``item``, ``rating`` (and ``timestamp``) to a header name or a position from 0. By default the
-        header is searched for well-known names, else the first three or four columns are taken in this order.
-    separator : str, optional
-        One character or ``"::"``; by default whichever of ``::``, tab, ``,``, ``;``, ``|`` fits the first lines.
-    header : bool, optional
-        Whether the first line names the columns; by default it does when nothing in it is a number.
-    encoding : str
-        Of the text, as in ``"latin-1"``.
-    decimal : {".", ","}
-        What stands before the fraction of a number.
-    implicit : bool
-        Whether the file holds choices (clicks, plays, purchases): a rating need not be there and is then 1 a line.
-    padded_ids : bool
-        Whether ids such as ``007`` may occur; False skips the search for them in files that are known to have none.
+    With `padded_ids=False` ids such as ``007`` are not searched for, in files that are known to have none.
     """
 
     columns: Columns | None = None
