@@ -5,6 +5,7 @@ running text or a docstring, and *carried* by the line of code that ends in the 
 """
 
 import ast
+import os
 import re
 import tokenize
 from collections import Counter
@@ -311,6 +312,19 @@ def test_the_index_links_to_every_page():
     index = (ROOT / "docs" / "README.md").read_text(encoding="utf-8")
     linked = {link.partition("#")[0] for link in LINK.findall(prose(index))}
     assert {str(page.relative_to(ROOT / "docs")) for page in DOCS} <= {"README.md", "index.md", *linked}
+
+
+def test_each_page_leads_to_the_one_before_and_the_one_after():
+    """In the order of docs/README.md."""
+    index = (ROOT / "docs" / "README.md").read_text(encoding="utf-8").partition("## The first evening")[0]
+    order = re.findall(r"^(?:\d+\.|-)? ?\[[^\]]+\]\(((?:learn|guide)/[\w-]+\.md)\)", index, re.M)
+    assert len(order) == len(set(order)) == len([page for page in DOCS if page.parent.name in ("learn", "guide")])
+    for before, page, after in zip([None, *order[:-1]], order, [*order[1:], None], strict=True):
+        last = (ROOT / "docs" / page).read_text(encoding="utf-8").rstrip().splitlines()[-1]
+        linked = [(Path("docs", page).parent / link).as_posix() for link in re.findall(r"\]\(([^)]+)\)", last)]
+        assert [str(Path(os.path.normpath(link)).relative_to("docs")) for link in linked] == [
+            name for name in (before, after) if name
+        ]
 
 
 def test_pages_that_docstrings_name_exist():

@@ -6,7 +6,8 @@
     BiasModel    r̂ = μ + b_u + c_i, both shrunk towards 0                                              (BL.1)
 
 A factorisation that does not beat the bias model has learnt nothing about taste: half of the distance between the
-global mean and a good recommender is covered by "some users are generous, some films are good". All of them are fitted
+global mean and a good recommender, on MovieLens 100K more than four fifths, is covered by "some users are generous,
+some films are good". All of them are fitted
 and asked in the caller's own ids, as `NMF` is, and an unknown id falls back to the part that is known.
 
 For lists the first bar is `Popularity`: everybody gets what most people rated. It is a high bar, because what is held

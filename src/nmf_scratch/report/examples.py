@@ -14,7 +14,7 @@ from nmf_scratch.report.material import Material
 LISTED, LIKED, NAMED = 5, 3, 2
 """Items recommended to each user; items named that they rated highest; ratings named behind a recommendation."""
 
-LIST = (Column("item"), Column("score", "{:.2f}"), Column("largest shared taste"), Column("ratings behind that"))
+LIST = (Column("item"), Column("score", "{:.2f}"), Column("largest shared factor"), Column("ratings behind that"))
 PARTS = (Column("part"), Column("adds", "{:.2f}"), Column("about"), Column("ratings behind it"))
 
 
@@ -58,7 +58,7 @@ def without_reasons(model: NMF) -> str:
 def example(model: NMF, user: Any) -> Html:
     """Return what one user likes, what is recommended to them, and the first recommendation taken apart."""
     recommended = model.recommend(user, n=LISTED).to_dict("records")
-    head = joined(element("h3", f"User {user}"), paragraphs(tastes(model, user)))
+    head = joined(element("h3", f"User {user}"), paragraphs(liked_by(model, user)))
     if not recommended:
         return joined(head, paragraphs("There is nothing left to recommend: this user has rated everything."))
     explained = [model.explain(user, row["item"]) for row in recommended]
@@ -70,7 +70,7 @@ def example(model: NMF, user: Any) -> Html:
     )
 
 
-def tastes(model: NMF, user: Any) -> str:
+def liked_by(model: NMF, user: Any) -> str:
     """Say how many ratings a user gave, how high, and to what the highest."""
     code, view = model.fitted_.user_codes([user])[0], model.fitted_.ratings.by_user
     own = slice(view.indptr[code], view.indptr[code + 1])
@@ -96,8 +96,8 @@ def row_of(row: dict[Any, Any], why: Explanation) -> list[Any]:
     """Return the row of a recommended item, with the factor that adds most and the ratings behind it."""
     strongest = why.parts[why.parts["part"].str.startswith("factor ")].iloc[0]
     behind = why.because(int(strongest["part"].split()[1]), NAMED)
-    taste = f"{strongest['part']} ({strongest['contribution']:.2f})"
-    return [title_of(row), row["score"], taste, "; ".join(behind) or None]
+    factor = f"{strongest['part']} ({strongest['contribution']:.2f})"
+    return [title_of(row), row["score"], factor, "; ".join(behind) or None]
 
 
 def taken_apart(title: str, why: Explanation) -> Html:

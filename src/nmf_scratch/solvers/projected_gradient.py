@@ -17,7 +17,7 @@ without A itself. `step="row"` takes the classical single step, with the largest
 
     D_u = max_f D_f,   which bounds the largest eigenvalue of A (Perron & Frobenius)                (PGD.4)
 
-but a bias column has a row sum several times that of a taste, and would slow all others down. Momentum, with τ_1 = 1:
+but a bias column has several times the row sum of a latent one, and would slow all others down. Momentum, with τ_1 = 1:
 
     τ_{s+1} = ½ (1 + √(1 + 4 τ_s²)),   γ_s = (τ_s − 1) / τ_{s+1}                                    (PGD.5)
     y ← w' + γ_s (w' − w),   w ← w'                                                                 (PGD.6)
