@@ -121,6 +121,14 @@ def test_windows_line_ends_and_byte_order_mark(write):
     assert ratings.to_numpy().tolist() == [[1, 2, 3], [4, 5, 1]]
 
 
+@pytest.mark.parametrize("blank", ["\r", "\n", "\r\n", "\n\r", " \n", "\r\r", "\t\n\n"])
+@pytest.mark.parametrize("header", ["", "user,item,rating"])
+@pytest.mark.parametrize("end", ["\n", "\r", "\r\n"])
+def test_blank_lines_before_the_first_cost_no_rating(write, blank, header, end):
+    lines = [header] * bool(header) + ["1,2,3", "4,5,1"]
+    assert read_ratings(write(blank + end.join(lines) + end)).to_numpy().tolist() == [[1, 2, 3], [4, 5, 1]]
+
+
 def test_the_last_line_needs_no_end(write):
     assert len(read_ratings(write("1::2::3\n4::5::1"))) == 2
 

@@ -120,6 +120,8 @@ def _gather(path: Path, form: Format, text: set[int]) -> dict[str, _Column] | No
                 raise _BadLines(f"a {role} is too long, several lines, or not known")
         has_blank_end |= has_blanks(fields[form.n_fields - 1])
         n_lines += len(fields)
+    if not n_lines:
+        raise _BadLines("no line of data is found")
     # pandas fills up lines that are too short, so a blank end is suspect.
     is_suspect = (has_blank_end or _DROPS_SURPLUS) and not _is_complete(path, form, n_lines)
     if is_suspect and bad_lines(path, form):
@@ -198,7 +200,7 @@ def _chunks(path: Path, form: Format, text: set[int]) -> Iterator[pd.DataFrame]:
     }
     try:
         with reading(path, form.encoding) as handle, pd.read_csv(
-            handle, header=None, skiprows=form.skip, keep_default_na=False, low_memory=False, decimal=form.decimal,
+            handle, header=0 if form.names else None, keep_default_na=False, low_memory=False, decimal=form.decimal,
             skipinitialspace=True, encoding=form.encoding, chunksize=_CHUNK_LINES, **options,
         ) as chunks:  # fmt: skip
             for fields in chunks:
