@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import copy
 import gzip
 import io
 import json
@@ -169,7 +170,7 @@ def _change_header(rng: random.Random, header: Any) -> None:
         if isinstance(place, dict) and rng.random() < 0.15:
             del place[key]
         else:
-            place[key] = rng.choice(VALUES)
+            place[key] = copy.deepcopy(rng.choice(VALUES))  # which the next change may reach into
         return
 
 
