@@ -163,7 +163,11 @@ class TestNames:
     def test_a_run_has_the_name_it_is_given_and_need_not_become_the_latest(self, cli, shop, tmp_path):
         quick = (*("train", "-d", shop, "-k", 2, "--folds", 2, "--max-iter", 1), "-o", tmp_path)
         assert cli(*quick, "--name", "first").code == 0
-        assert cli(*quick, "--name", "second", "--no-latest").code == 0
+        done = cli(*quick, "--name", "second", "--no-latest")
+        assert done.code == 0
+        said = done.err.splitlines()[-1].removeprefix("next: nmf-scratch ")
+        assert cli(*shlex.split(said)).code == 0
+        assert str(tmp_path / "second") in said
         assert (tmp_path / "latest").resolve() == tmp_path / "first"
         assert (tmp_path / "second" / "model.safetensors").is_file()
         for name in ("first", "a/b", "..", "latest"):

@@ -10,18 +10,13 @@ from rich.table import Table
 from rich.text import Text
 
 from nmf_scratch.cli._common import new_table
+from nmf_scratch.evaluation import LISTS
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from nmf_scratch.data.dataset import Dataset
     from nmf_scratch.model import NMF
-
-LISTS = "NMF, ranking"
-"""How tables name a model that sorts."""
-
-BIAS_MODEL, POPULARITY = "bias model", "popularity"
-"""The baselines that anything has to beat: of ratings, and of lists."""
 
 _ROWS = {
     "ndcg": ("nDCG", "{:.4f}", max),

@@ -83,8 +83,6 @@ from nmf_scratch.cli._resume import (
 )
 from nmf_scratch.cli._runs import MODEL, RANKING, RUNS, USERS, new_run
 from nmf_scratch.cli._scores import (
-    BIAS_MODEL,
-    POPULARITY,
     liked_from,
     model_name,
     plain,
@@ -97,6 +95,7 @@ from nmf_scratch.cli._scores import (
     solver_name,
     summary,
 )
+from nmf_scratch.evaluation import BIAS_MODEL, POPULARITY
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -157,7 +156,8 @@ def train(
         checkpoint.unlink(missing_ok=True)  # the run is complete, and holds all of it
     _show(model, scores, folder, f"{data.name}, folds: {folds}", data.name if as_json else None)
     if not as_json:
-        note(f"saved to {folder} (see convergence.png)\nnext: {_next_command(data.ratings['user'].iloc[0], output)}")
+        following = _next_command(data.ratings["user"].iloc[0], output, None if latest else folder)
+        note(f"saved to {folder} (see convergence.png)\nnext: {following}")
 
 
 def _show(model: NMF, scores: dict[str, pd.DataFrame], folder: Path, title: str, json_of: str | None) -> None:
@@ -186,8 +186,10 @@ def _means(model: NMF, scores: dict[str, pd.DataFrame]) -> dict[str, Any]:
     return summary(scores) if model.task == "rating" else ranking_summary(scores)
 
 
-def _next_command(user: Any, output: Path) -> str:
-    """Word the command that recommends, in the way that this one was called."""
+def _next_command(user: Any, output: Path, run: Path | None = None) -> str:
+    """Word the command that recommends, in the way that this one was called; from a run, if it is not the latest."""
+    if run is not None:
+        return f"nmf-scratch recommend --model {shlex.quote(str(run / RANKING))} {shlex.quote(str(user))}"
     if "MAKELEVEL" in os.environ and output == RUNS:
         return f"make recommend USER={shlex.quote(str(user))}"
     where = "" if output == RUNS else f" --output {shlex.quote(str(output))}"

@@ -49,6 +49,7 @@ from nmf_scratch.cli._common import (
 )
 from nmf_scratch.cli._runs import make_folder
 from nmf_scratch.cli._scores import solver_name
+from nmf_scratch.evaluation import BIAS_MODEL
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -213,7 +214,7 @@ def _judge(search: Search, data: Dataset, outer: Any) -> dict[str, float]:
     from nmf_scratch.model import NMF
 
     default = NMF(random_state=search.model.random_state)
-    models = {"winner": search.model, f"default ({solver_name(default)})": default, "bias model": BiasModel()}
+    models = {"winner": search.model, f"default ({solver_name(default)})": default, BIAS_MODEL: BiasModel()}
     return {name: float(cross_validate(model, data, cv=[outer])["rmse"].iloc[0]) for name, model in models.items()}
 
 

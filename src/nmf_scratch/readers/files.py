@@ -81,7 +81,7 @@ class _Watched(io.FileIO):
 class _Unpacked(io.RawIOBase):
     """What comes out of a compressed file, as long as it is not absurdly much."""
 
-    def __init__(self, path: Path, stream: IO[bytes]) -> None:
+    def __init__(self, path: Path, stream: Any) -> None:
         self._path, self._stream, self._size, self._n = path, stream, path.stat().st_size, 0
 
     def readable(self) -> bool:
@@ -90,11 +90,10 @@ class _Unpacked(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         """Unpack the next bytes."""
-        piece = self._stream.read(len(buffer))
-        buffer[: len(piece)] = piece
-        self._n += len(piece)
+        n_bytes: int = self._stream.readinto(buffer)
+        self._n += n_bytes
         check_growth(self._path, self._n, self._size)
-        return len(piece)
+        return n_bytes
 
 
 @contextmanager

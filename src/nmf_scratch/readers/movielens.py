@@ -129,8 +129,8 @@ def read_attributes(path: Path, key: str, ids: pd.Series, encoding: str = "utf-8
     names = split(head, separator, quoted=quoted)
     check_width(path, len(names))
     place = next((place for place, name in enumerate(names) if plain_name(name) in ALIASES[key]), 0)
-    columns = [key if i == place else f"{name} (column {i + 1})" if name == key or name in names[:i] else name
-               for i, name in enumerate(names)]  # fmt: skip
+    columns = [f"{name} (column {i + 1})" if name == key or name in names[:i] else name for i, name in enumerate(names)]
+    columns[place] = key
     table = _read_table(path, separator, encoding, header=0, names=columns, text=key, quoted=quoted)
     if ids.dtype.kind == "i":  # what is no number cannot match
         numbers = pd.to_numeric(table[key], errors="coerce")

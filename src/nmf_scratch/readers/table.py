@@ -81,10 +81,10 @@ def merge_repeats(ratings: pd.DataFrame, how: str = "last") -> tuple[pd.DataFram
 def checked(path: Path, ratings: pd.DataFrame, told: Callable[[str], None] | None = None) -> pd.DataFrame:
     """Check a table that has no lines to name; where somebody is to be told, bad rows are left out."""
     ratings = with_seconds(ratings)
+    if is_sound(ratings) and not _are_not_known(ratings["user"]).any():
+        return ratings
     problems = _problems(ratings)
     bad = np.any(list(problems.values()), axis=0)
-    if not bad.any():
-        return ratings
     row = int(np.argmax(bad))
     problem = next(problem for problem, flags in problems.items() if flags[row])
     found = f"{path}: row {row}: {problem} ({bad.sum():,} bad of {len(bad):,})"
@@ -101,11 +101,16 @@ def _problems(ratings: pd.DataFrame) -> dict[str, NDArray[np.bool_]]:
     """Return what no reader lets pass, and which rows it concerns; rows count from 0."""
     rating = ratings["rating"].to_numpy()
     bad = {f"{name} is missing": (ratings[name].isna() | (ratings[name] == "")).to_numpy() for name in PAIR}
-    bad["user is NULL, NA or the like: not known"] = ratings["user"].isin(NOT_KNOWN).to_numpy()
+    bad["user is NULL, NA or the like: not known"] = _are_not_known(ratings["user"])
     bad |= {"rating is not a finite number": ~np.isfinite(rating), "rating is negative": rating < 0}
     if "timestamp" in ratings:
         bad["timestamp is neither a number nor a date"] = ~np.isfinite(ratings["timestamp"].to_numpy())
     return bad
+
+
+def _are_not_known(ids: pd.Series) -> NDArray[np.bool_]:
+    """Tell which ids are words for none; numbers need not be looked at."""
+    return np.zeros(len(ids), bool) if ids.dtype.kind in "iu" else ids.isin(NOT_KNOWN).to_numpy()
 
 
 def with_seconds(ratings: pd.DataFrame) -> pd.DataFrame:

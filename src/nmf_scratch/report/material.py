@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from nmf_scratch.data.dataset import Dataset
 from nmf_scratch.data.inputs import encode
+from nmf_scratch.evaluation import LISTS
 from nmf_scratch.evaluation.baselines import BiasModel
 from nmf_scratch.evaluation.comparison import KEYS, compare
 from nmf_scratch.evaluation.diagnosis import HeldOut, training_ratings
@@ -31,12 +32,6 @@ RUN, SCORES, VALIDATION = "run.json", "metrics.json", "history-validation.csv"
 
 COMPARISON, COMPARISON_FACTS = "compare.csv", "compare.json"
 """What `nmf-scratch compare` leaves: every epoch of every solver, and what was compared on what."""
-
-BIAS_MODEL, POPULARITY = "bias model", "popularity"
-"""The baselines that scores are held against, as metrics.json names them."""
-
-LISTS = "NMF, ranking"
-"""How metrics.json names a model that puts lists in order."""
 
 
 class Comparison(NamedTuple):

@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from nmf_scratch.evaluation import BIAS_MODEL, POPULARITY
 from nmf_scratch.evaluation.diagnosis import HeldOut
 from nmf_scratch.evaluation.metrics import mae, rmse
 from nmf_scratch.plots.predictions import prediction_figures
 from nmf_scratch.report.markup import Column, Html, Section, joined, paragraphs, table
-from nmf_scratch.report.material import BIAS_MODEL, POPULARITY, Material
+from nmf_scratch.report.material import Material
 from nmf_scratch.report.pictures import figures
 
 SCORES = (

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from nmf_scratch.evaluation import BIAS_MODEL
 from nmf_scratch.plots.convergence import plot_convergence
 from nmf_scratch.report.markup import Column, Html, Section, element, facts, joined, paragraphs, table
-from nmf_scratch.report.material import BIAS_MODEL, Material
+from nmf_scratch.report.material import Material
 from nmf_scratch.report.pictures import figures
 
 if TYPE_CHECKING:

@@ -12,6 +12,7 @@ from nmf_scratch.cli._runs import RUNS, ModelOption, load_model
 
 if TYPE_CHECKING:
     from nmf_scratch.model import NMF
+from nmf_scratch.evaluation import BIAS_MODEL
 
 
 def convergence(
@@ -31,7 +32,7 @@ def convergence(
     nmf, path = load_model(model, RUNS)
     title = f"NMF by {nmf.solver_}, {nmf.W_.shape[1]} factors, on {len(nmf.user_ids_):,} users"
     validation = read_history(path.parent / VALIDATION)
-    bar = read_json(path.parent / SCORES).get("mean", {}).get("bias model", {}).get("rmse")
+    bar = read_json(path.parent / SCORES).get("mean", {}).get(BIAS_MODEL, {}).get("rmse")
     reference = _reference(nmf, longer) if longer else None
     drawn = {"validation": validation, "bar": bar, "reference": reference, "ranking": not nmf.predicts_ratings_}
     figures = ((name, plot_convergence(nmf.history_, title=title, **drawn)) for name in ("convergence",))

@@ -83,7 +83,7 @@ def plot_strengths(model: Any) -> Figure:
     """Draw how strong the factors of a fitted model are, and beside it what they explain, if it predicts ratings."""
     strengths = factor_strengths(model.fitted_)
     if not model.predicts_ratings_:
-        return plot_spectrum(strengths, singular_values(model.fitted_), unit="score")
+        return plot_spectrum(strengths, singular_values(model.fitted_), unit="scores")
     with style():
         figure = new_figure(11.5, 4.4, "How strong each factor is, and what it explains of the ratings trained on")
         left, right = figure.subplots(1, 2)
