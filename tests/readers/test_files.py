@@ -55,6 +55,13 @@ def test_names_that_no_file_system_holds_are_refused(tmp_path):
         unzip(zipped(tmp_path / "a.zip", {"a/" + "x" * 256: "x"}), tmp_path / "b")
 
 
+def test_a_file_without_a_name_is_refused(tmp_path):
+    archive = zipped(tmp_path / "a.zip", {"nameless": "x"})
+    archive.write_bytes(archive.read_bytes().replace(b"nameless", b"\0ameless"))  # a name ends at its first zero
+    with pytest.raises(InputError, match="holds a file without a name; refused"):
+        unzip(archive, tmp_path / "b")
+
+
 def test_links_are_refused(tmp_path):
     archive = tmp_path / "a.zip"
     with zipfile.ZipFile(archive, "w") as content:

@@ -177,7 +177,7 @@ def _extract(archive: Path, folder: Path) -> None:
                 raise InputError(f"{archive} would unpack to more than {MAX_UNPACKED_BYTES:,} bytes; refused")
             check_growth(archive, n_bytes, archive.stat().st_size)
             content.extractall(folder)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, UnicodeError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, LookupError, RuntimeError, UnicodeError) as error:
         raise InputError(f"{archive} is no complete zip archive ({error}); fetch it again") from error
     except OSError as error:
         if error.errno == errno.EINVAL:  # a place outside the file
@@ -187,6 +187,8 @@ def _extract(archive: Path, folder: Path) -> None:
 
 def _check_member(archive: Path, member: zipfile.ZipInfo) -> None:
     name = member.filename
+    if not name:
+        raise InputError(f"{archive} holds a file without a name; refused")
     outside = name.startswith(("/", "\\")) or re.match(r"[A-Za-z]:", name) or ".." in re.split(r"[/\\]", name)
     if outside:
         raise InputError(f"{archive} holds {name!r}, which would land outside its folder; refused")
