@@ -1,4 +1,4 @@
-"""One epoch of each solver, and one look of the judge, on a million ratings; checked before timed."""
+"""One epoch of each solver, and one look at the objective, on a million ratings; checked before timed."""
 
 import pytest
 
@@ -28,6 +28,6 @@ def bench_epoch(benchmark, per_second, million, name, k):
 @pytest.mark.parametrize("what", ["value", "kkt_residual"])
 def bench_objective(per_second, million, what):
     factors = scaled_start(million, 16, key=0)
-    judge = getattr(PENALTY, what)
-    assert judge(million, factors) > 0
-    per_second(lambda: judge(million, factors), len(million), "ratings")
+    evaluate = getattr(PENALTY, what)
+    assert evaluate(million, factors) > 0
+    per_second(lambda: evaluate(million, factors), len(million), "ratings")

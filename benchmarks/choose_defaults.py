@@ -2,7 +2,7 @@
 
     python benchmarks/choose_defaults.py                  # every solver
     python benchmarks/choose_defaults.py adagrad als      # some
-    python benchmarks/choose_defaults.py shared           # what all solvers share, with lists judged
+    python benchmarks/choose_defaults.py shared           # what all solvers share, with lists evaluated
 
 Two data sets: the training part of u1 (ml-100k), and the training part of the first of five folds of ml-latest-small.
 From each, three times, a tenth is held out at random. A setting's score is the mean validation RMSE over both.
@@ -100,19 +100,19 @@ def model_of(name: str, setting: dict[str, Any]) -> NMF:
 def measure(name: str, setting: dict[str, Any], lists: bool = False) -> dict[str, dict[str, float]]:
     """Return the mean validation RMSE in each data set and, on request, nDCG@10 and the share of rare items."""
     model = model_of(name, setting)
-    judged = {
-        dataset: [judge_lists(model, *split) if lists else judge_stars(model, *split) for split in splits]
+    evaluated = {
+        dataset: [list_scores(model, *split) if lists else star_scores(model, *split) for split in splits]
         for dataset, splits in inner_splits().items()
     }
-    return {dataset: pd.DataFrame(scores).mean().to_dict() for dataset, scores in judged.items()}
+    return {dataset: pd.DataFrame(scores).mean().to_dict() for dataset, scores in evaluated.items()}
 
 
-def judge_stars(model: NMF, table: pd.DataFrame, cv: PredefinedSplit) -> dict[str, float]:
+def star_scores(model: NMF, table: pd.DataFrame, cv: PredefinedSplit) -> dict[str, float]:
     """Return the RMSE on what is held out."""
     return cross_validate(model, table, cv=cv)[["rmse"]].iloc[0].to_dict()
 
 
-def judge_lists(model: NMF, table: pd.DataFrame, cv: PredefinedSplit) -> dict[str, float]:
+def list_scores(model: NMF, table: pd.DataFrame, cv: PredefinedSplit) -> dict[str, float]:
     """Return RMSE, nDCG@10, and the share of places in top tens for items with fewer than ten ratings."""
     scores = evaluate_ranking(model, table, cv=cv, k=10, threshold=4.0)[["rmse", "ndcg"]].iloc[0].to_dict()
     train, _ = next(iter(cv.split(table)))

@@ -59,7 +59,7 @@ Settings = dict[str, Any]
 
 
 class Peer:
-    """A library in an environment of its own, as an estimator that `evaluate_ranking` can judge."""
+    """A library in an environment of its own, as an estimator that `evaluate_ranking` can score."""
 
     def __init__(self, python: str, library: str, **settings: Any) -> None:
         self.python, self.library, self.settings = python, library, settings
@@ -129,8 +129,8 @@ def inner_splits(folds: list[tuple[np.ndarray, np.ndarray]]) -> list[tuple[np.nd
     return inner
 
 
-def judge(model: Any, data: Any, splits: list[Any]) -> pd.DataFrame:
-    """Judge lists on splits."""
+def evaluate(model: Any, data: Any, splits: list[Any]) -> pd.DataFrame:
+    """Evaluate lists on splits."""
     return evaluate_ranking(model, data, cv=splits, threshold=LIKED)
 
 
@@ -139,11 +139,11 @@ def compete(name: str, make: Any, settings: list[Settings], data: Any, folds: li
     inner = inner_splits(folds)
     tried = []
     for number, setting in enumerate(settings, start=1):
-        score = float(judge(make(**setting), data, inner)["ndcg"].mean()) if len(settings) > 1 else np.nan
+        score = float(evaluate(make(**setting), data, inner)["ndcg"].mean()) if len(settings) > 1 else np.nan
         tried.append({**setting, "inner_ndcg": score})
         say(f"{name}: {number} of {len(settings)}: {setting} {score:.4f}")
     best = settings[int(np.nanargmax([one["inner_ndcg"] for one in tried]))] if len(settings) > 1 else settings[0]
-    table = judge(make(**best), data, folds)
+    table = evaluate(make(**best), data, folds)
     means = summarise(table).set_index("metric")
     say(f"{name}: {best} -> nDCG@10 {means.loc['ndcg', 'mean']:.4f}")
     scores = {metric: [float(means.loc[metric, part]) for part in ("mean", "standard_error")] for metric in METRICS}

@@ -477,8 +477,8 @@ def test_gradients_of_single_ratings_add_up_to_that_of_the_objective():
         (lam, rho, centre), _ = naive_sides(objective, ratings, factors)
         total, eta = np.zeros_like(factors.W), 1e-3  # too small a step to be cut off at zero
         for u, i, r in zip(ratings.users, ratings.items, ratings.values, strict=True):
-            share = lam[u] / ratings.user_counts[u]
-            moved, _ = visit(r, factors.W[u], factors.H[i], eta, share_w=share, rho=rho, centre=centre)
+            penalty = lam[u] / ratings.user_counts[u]
+            moved, _ = visit(r, factors.W[u], factors.H[i], eta, penalty_w=penalty, rho=rho, centre=centre)
             total[u] -= (moved - factors.W[u]) / eta
         rated, free = ratings.user_counts > 0, np.arange(total.shape[1]) != naive_frozen(factors)[0]
         expected = objective.gradient(ratings, factors)[0]

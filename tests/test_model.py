@@ -380,7 +380,7 @@ class TestEstimatorContract:
 
 @pytest.mark.compiled
 @pytest.mark.parametrize("n_folds", [1, pytest.param(3, marks=pytest.mark.slow)])
-def test_beats_the_bias_model_on_data_with_tastes(demo, n_folds):
+def test_beats_the_bias_model_on_data_with_factors(demo, n_folds):
     fold = np.arange(len(demo.ratings)) % 3
     folds = PredefinedSplit(np.where(fold < n_folds, fold, -1))
     bar = cross_validate(BiasModel(), demo, cv=folds)["rmse"].mean()

@@ -102,9 +102,9 @@ def test_scores_are_scores(model):
 
 
 def test_its_errors_are_not_measured_in_stars(model):
-    with pytest.raises(InputError, match="a ranking model predicts scores, not ratings: judge its lists"):
+    with pytest.raises(InputError, match="a ranking model predicts scores, not ratings: evaluate its lists"):
         cross_validate(NMF(**QUICK), FRAME, cv=2)
-    with pytest.raises(InputError, match="a ranking model predicts scores, not ratings: judge its lists"):
+    with pytest.raises(InputError, match="a ranking model predicts scores, not ratings: evaluate its lists"):
         model.score(CHOICES, FRAME["rating"])
     with pytest.raises(InputError, match="early_stopping goes by errors of held-out ratings"):
         NMF(**QUICK, early_stopping=True).fit(FRAME)

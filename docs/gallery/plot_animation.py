@@ -23,8 +23,8 @@ ways = animate_paths(paths())
 plt.show()
 
 # %%
-# Three tastes are planted in a table, and four cells in ten are known. Three factors find them, and with them the cells
-# that nobody has seen.
+# Three factors are planted in a table, and four cells in ten are known. A fit finds them, and with them the cells that
+# nobody has seen.
 
 table = animate_reconstruction(reconstruct())
 plt.show()

@@ -92,8 +92,8 @@ plot_preferences(preference_lifts(ages, ratings, genres), kind="age")
 plt.show()
 
 # %%
-# How alike are users? If tastes did not exist, correlations would spread as the dashed line does. What lies beyond it
-# is all that a factorisation can find, and it is not much: that is why every thousandth of RMSE is hard won.
+# How alike are users? If nobody agreed with anybody, correlations would spread like the dashed line. What lies beyond
+# it is all that a factorisation can find, and it is not much: that is why every thousandth of RMSE is hard won.
 
 print(alt_text(plot_likeness(user_likeness(ratings))))
 plt.show()

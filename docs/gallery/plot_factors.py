@@ -56,7 +56,7 @@ plt.show()
 
 # %%
 # A score is a sum of parts, none of them negative: so much because the user rates high, so much because the item is
-# liked, so much for each taste that the two share.
+# liked, so much for each latent factor that the two share.
 
 user, item = typical_pair(model)
 plot_explanation(model.explain(user, item), rating_scale=model.rating_scale_)

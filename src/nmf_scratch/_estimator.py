@@ -37,7 +37,7 @@ def _finite(name: str, numbers: Any) -> NDArray[np.float64]:
 def ratings_by(model: Any, X: Any) -> NDArray[np.float64]:
     """Predict ratings by any fitted model, and refuse one whose predictions are scores to sort by."""
     if not getattr(model, "predicts_ratings_", True):
-        raise InputError("a ranking model predicts scores, not ratings: judge its lists, with evaluate_ranking")
+        raise InputError("a ranking model predicts scores, not ratings: evaluate its lists, with evaluate_ranking")
     predictions: NDArray[np.float64] = model.predict(X)
     return predictions
 

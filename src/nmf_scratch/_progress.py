@@ -153,7 +153,7 @@ class ByteProgress:
         self.close()
 
     def __call__(self, done: int, total: float | None) -> None:
-        """Show that `done` of `total` bytes have been dealt with."""
+        """Show that `done` of `total` bytes are done."""
         self._done, self.total, now = done, total, monotonic()
         self._started = self._started or now
         if self._bar is None and now - self._started > PATIENCE and sys.stderr.isatty():

@@ -1,6 +1,6 @@
 """The training loop, written once for all solvers: epochs, clock, history, stopping rules, keep-best, repair.
 
-Per epoch: let the solver make one pass (this is what the clock measures), then look at the factors with the judge of
+Per epoch: let the solver make one pass (this is what the clock measures), then look at the factors with the measures of
 `nmf_scratch.problem.objective` (this it does not measure, nor compilation, which happens on a tiny problem beforehand).
 
 Why a run stopped is always said, in `stop_reason`:
@@ -12,9 +12,9 @@ Why a run stopped is always said, in `stop_reason`:
     "no_improvement"  the validation error has not improved for `patience` epochs; the best factors are returned
     "callback"        a callback asked to stop
     "interrupted"     Ctrl-C; what was learnt so far is returned
-    "diverged"        the objective exploded and could not be mended; the last good factors are returned
+    "diverged"        the objective exploded and could not be recovered from; the last good factors are returned
 
-A stochastic solver whose step is too large is mended: back to the last good factors, half the step, and an entry in
+A stochastic solver whose step is too large recovers: back to the last good factors, half the step, and an entry in
 `history.events`.
 """
 
@@ -245,7 +245,7 @@ def _train(run: _Run, stopping: Stopping, key: int, observer: Observer | None) -
 
 
 def _loop(run: _Run, stopping: Stopping) -> str:
-    """Run epochs until there is a reason to stop; a mended run goes back to its last good epoch."""
+    """Run epochs until there is a reason to stop; a run that recovers goes back to its last good epoch."""
     if not run.history.records:
         run.accept(run.look(0))
     elif reason := run.stalled(stopping):
@@ -300,7 +300,7 @@ class _Run:
         self.seconds += time.perf_counter() - started
 
     def look(self, epoch: int) -> EpochRecord:
-        """Judge the factors as they are."""
+        """Evaluate the factors as they are."""
         objective, train_rmse = fit_errors(self.train, self.factors, self.objective, self.monitor.unit)
         kkt = self._kkt() if self.monitor.kkt or (epoch == 0 and self._kkt_at_ends) else np.nan
         return EpochRecord(epoch, self.seconds, objective, train_rmse, self._valid_rmse(), kkt)

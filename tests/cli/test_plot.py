@@ -76,12 +76,12 @@ def test_without_genres_the_rest_is_drawn(cli, shop, tmp_path):
     assert "no genres are known" in done.err
 
 
-def test_predictions_are_judged_on_what_a_copy_has_not_seen(cli, model, tmp_path):
+def test_predictions_are_evaluated_on_what_a_copy_has_not_seen(cli, model, tmp_path):
     done = cli("plot", "predictions", "--model", model, "-o", tmp_path, "--user", 7, "--item", 9, "--json")
     assert done.code == 0
     figures = {row["figure"]: row["text"] for row in json.loads(done.out)["figures"]}
     assert list(figures) == ["prediction-errors", "prediction-groups", "prediction-lists", "prediction-explanation"]
-    assert "judged on 7,931 ratings, 1 part in 5" in done.err
+    assert "evaluated on 7,931 ratings, 1 part in 5" in done.err
     assert "7,931 held-out ratings" in figures["prediction-errors"]
     explained = json.loads(cli("explain", 7, 9, "--model", model, "--json").out)
     assert figures["prediction-explanation"].startswith(

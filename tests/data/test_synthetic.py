@@ -172,7 +172,7 @@ def test_demo_tastes_go_with_age_gender_and_genre(demo):
 
 
 def test_demo_tastes_matter_beyond_biases(demo):
-    """Removing user and item means leaves much that the planted tastes explain: there is something to learn."""
+    """Removing user and item means leaves much that the planted factors explain: there is something to learn."""
     truth = demo_truth()
     user, item = demo.ratings["user"].to_numpy() - 1, demo.ratings["item"].to_numpy() - 1
     rating = demo.ratings["rating"].to_numpy()

@@ -291,7 +291,7 @@ REACHED = {
 
 @pytest.fixture(scope="module")
 def bars(ml_100k, folds):
-    """Measure the baselines: the best mean RMSE and MAE that knows no tastes."""
+    """Measure the baselines: the best mean RMSE and MAE without factors."""
     means = [cross_validate(baseline(), ml_100k, cv=folds).mean() for baseline in BASELINES.values()]
     return min(mean["rmse"] for mean in means), min(mean["mae"] for mean in means)
 

@@ -9,10 +9,10 @@ from nmf_scratch.evaluation.diagnosis import (
     Z,
     calibration_bins,
     errors_by_count,
+    evaluate_predictions,
     exposure,
     head_size,
     hold_out,
-    judge_predictions,
     residuals_by_rating,
     training_ratings,
     typical_pair,
@@ -40,7 +40,7 @@ def held_out(model):
 
 @pytest.fixture(scope="module")
 def table(held_out):
-    return judge_predictions(*held_out)
+    return evaluate_predictions(*held_out)
 
 
 class TestHoldOut:
@@ -63,14 +63,14 @@ class TestHoldOut:
 
     def test_what_was_trained_on_is_no_test(self, model, held_out):
         with pytest.raises(InputError, match="was trained on 100 of 100 test ratings: fit it to others"):
-            judge_predictions(model, held_out.train, held_out.test)
+            evaluate_predictions(model, held_out.train, held_out.test)
         with pytest.raises(InputError, match="trained on 1 of 101"):
-            judge_predictions(held_out.model, held_out.train, pd.concat([held_out.test, held_out.train[:1]]))
+            evaluate_predictions(held_out.model, held_out.train, pd.concat([held_out.test, held_out.train[:1]]))
         with pytest.raises(InputError, match="holds no rating"):
-            judge_predictions(held_out.model, held_out.train, held_out.test[:0])
+            evaluate_predictions(held_out.model, held_out.train, held_out.test[:0])
 
     @pytest.mark.filterwarnings("ignore:Ctrl-C ended the fit")
-    def test_an_interrupted_fit_is_not_judged(self, model):
+    def test_an_interrupted_fit_is_not_evaluated(self, model):
         def stop(record, factors):
             raise KeyboardInterrupt
 
@@ -95,7 +95,7 @@ class TestTables:
     def test_a_new_user_in_the_test_has_no_training_ratings(self, held_out):
         fitted, train, _ = held_out
         strange = pd.DataFrame({"user": ["nobody"], "item": [999], "rating": [3.0]})
-        row = judge_predictions(fitted, train, strange).iloc[0]
+        row = evaluate_predictions(fitted, train, strange).iloc[0]
         assert (row["user_ratings"], row["item_ratings"], row["user_group"], row["item_group"]) == (0, 0, 1, 1)
 
     def test_residuals_by_their_definitions(self, table):

@@ -8,7 +8,7 @@ from sklearn import metrics as oracle
 
 from nmf_scratch import InputError, Ratings
 from nmf_scratch.evaluation import metrics
-from nmf_scratch.evaluation.metrics import RANKING_METRICS, judge, mae, mean_over_users, rmse
+from nmf_scratch.evaluation.metrics import RANKING_METRICS, mae, mean_over_users, rmse, score_lists
 
 PAIRS = st.lists(st.tuples(st.floats(0, 100), st.floats(0, 100)), min_size=1, max_size=30)
 
@@ -73,7 +73,7 @@ def assert_per_user(values, expected, gains):
 def test_ndcg_is_scikit_learn_s(case):
     lists, gains, k = case
     expected = [oracle.ndcg_score([g], [scores_of(order)], k=k) for g, order in zip(gains, lists, strict=True)]
-    assert_per_user(metrics.ndcg(judge(lists, ratings_of(gains), k)), expected, gains)
+    assert_per_user(metrics.ndcg(score_lists(lists, ratings_of(gains), k)), expected, gains)
 
 
 @given(rankings(graded=False))
@@ -84,18 +84,18 @@ def test_average_precision_of_full_lists_is_scikit_learn_s(case):
     expected[some] = [
         oracle.average_precision_score(g, scores_of(order)) for g, order in zip(gains[some], lists[some], strict=True)
     ]
-    assert_per_user(metrics.average_precision(judge(lists, ratings_of(gains), lists.shape[1])), expected, gains)
+    assert_per_user(metrics.average_precision(score_lists(lists, ratings_of(gains), lists.shape[1])), expected, gains)
 
 
 @given(rankings(graded=False))
 def test_precision_and_recall_are_scikit_learn_s(case):
     lists, gains, k = case
-    judged = judge(lists, ratings_of(gains), k)
+    scored = score_lists(lists, ratings_of(gains), k)
     shown = np.zeros_like(gains)
     np.put_along_axis(shown, lists[:, :k], 1.0, axis=1)
     for ours, theirs in ((metrics.precision, oracle.precision_score), (metrics.recall, oracle.recall_score)):
         expected = [theirs(g, s, zero_division=0) for g, s in zip(gains, shown, strict=True)]
-        assert_per_user(ours(judged), expected, gains)
+        assert_per_user(ours(scored), expected, gains)
 
 
 def naive(order, liked, k):
@@ -120,10 +120,10 @@ def test_every_metric_is_its_definition_on_lists_that_end_early_too(case, seed):
     k = k if seed % 2 else lists.shape[1] + 1  # fewer places than relevant items, and more places than any list has
     ends = np.random.default_rng(seed).integers(0, lists.shape[1] + 1, size=len(lists))
     lists = np.where(np.arange(lists.shape[1]) < ends[:, None], lists, -1)
-    judged = judge(lists, ratings_of(gains), k)
+    scored = score_lists(lists, ratings_of(gains), k)
     rows = [naive(order, set(np.flatnonzero(g)), k) if g.any() else {} for order, g in zip(lists, gains, strict=True)]
     for name, metric in RANKING_METRICS.items():
-        assert_per_user(metric(judged), [row.get(name, np.nan) for row in rows], gains)
+        assert_per_user(metric(scored), [row.get(name, np.nan) for row in rows], gains)
 
 
 LISTS = np.array([[2, 0, 1], [3, -1, -1], [0, 1, 2]])
@@ -143,28 +143,28 @@ LIKED = ratings_of(np.array([[1.0, 0, 0, 1], [0, 2.0, 0, 1.0], [0, 0, 0, 0]]))
 )
 def test_three_users_by_hand(name, expected):
     """One with a hit at the second place, one with a list of one item, one who liked nothing."""
-    values = RANKING_METRICS[name](judge(LISTS, LIKED, 3))
+    values = RANKING_METRICS[name](score_lists(LISTS, LIKED, 3))
     np.testing.assert_allclose(values[:2], expected)
     assert np.isnan(values[2])
 
 
 def test_places_beyond_k_do_not_count_and_a_gain_of_zero_is_not_relevant():
     liked = Ratings.from_arrays([0, 0, 0], [0, 1, 2], [1.0, 0.0, 1.0], n_items=4)
-    judged = judge([[3, 1, 0, 2]], liked, k=2)
-    assert judged.n_relevant.tolist() == [2]
-    assert [metric(judged).tolist() for metric in RANKING_METRICS.values()] == [[0.0]] * 6
+    scored = score_lists([[3, 1, 0, 2]], liked, k=2)
+    assert scored.n_relevant.tolist() == [2]
+    assert [metric(scored).tolist() for metric in RANKING_METRICS.values()] == [[0.0]] * 6
 
 
 def test_with_equal_scores_the_order_of_the_list_decides():
-    """`recommend` puts equal scores in the order of the ids; a list is judged as it is shown."""
+    """`recommend` puts equal scores in the order of the ids; a list is evaluated as it is shown."""
     from nmf_scratch.fitted.top_n import top_n
 
     items, _ = top_n(np.ones((2, 1)), np.ones((4, 1)), 2)
     liked = ratings_of(np.array([[0, 1.0, 0, 0], [0, 0, 1.0, 0]]))
-    np.testing.assert_array_equal(metrics.reciprocal_rank(judge(items, liked, 2)), [0.5, 0.0])
+    np.testing.assert_array_equal(metrics.reciprocal_rank(score_lists(items, liked, 2)), [0.5, 0.0])
 
 
-def test_nobody_to_judge_gives_nan():
+def test_nobody_to_score_gives_nan():
     assert np.isnan(mean_over_users(np.full(3, np.nan)))
 
 
@@ -178,9 +178,9 @@ def test_nobody_to_judge_gives_nan():
         (LISTS, 0, "k must be an integer >= 1, got 0"),
     ],
 )
-def test_lists_that_cannot_be_judged_are_refused(lists, k, message):
+def test_lists_that_cannot_be_scored_are_refused(lists, k, message):
     with pytest.raises(InputError, match=message):
-        judge(lists, LIKED, k)
+        score_lists(lists, LIKED, k)
 
 
 def test_what_the_lists_hold_by_hand():

@@ -117,7 +117,7 @@ def test_kkt_residual_is_free_of_the_scale_of_the_ratings():
     assert stronger.kkt_residual(scaled, larger) == pytest.approx(plain.kkt_residual(ratings, factors), rel=1e-6)
 
 
-def test_rows_without_ratings_do_not_disturb_the_judge():
+def test_rows_without_ratings_do_not_disturb_the_objective():
     ratings = small_ratings(4)
     factors = scaled_start(ratings, 3, dtype="float64", key=4)
     before = OBJECTIVES["count"].kkt_residual(ratings, factors)
@@ -179,16 +179,16 @@ def test_the_names_of_exponents_are_numbers(name, number):
 
 @pytest.mark.parametrize("beta", BETAS)
 @pytest.mark.parametrize("biases", [True, False])
-def test_ratings_judged_in_parts_are_judged_alike(objective, biases, beta, monkeypatch):
+def test_ratings_taken_in_parts_give_the_same(objective, biases, beta, monkeypatch):
     objective, ratings = replace(objective, loss=beta), small_ratings(5)
     factors = scaled_start(ratings, 3, biases=biases, dtype="float64", key=5)
 
-    def judged():
+    def evaluated():
         return objective.value(ratings, factors), objective.kkt_residual(ratings, factors)
 
-    whole, gradients = judged(), objective.gradient(ratings, factors)
+    whole, gradients = evaluated(), objective.gradient(ratings, factors)
     monkeypatch.setattr("nmf_scratch.problem.objective.PART_RATINGS", 7)  # a few users each, and some alone
-    assert judged() == pytest.approx(whole, rel=1e-12)
+    assert evaluated() == pytest.approx(whole, rel=1e-12)
     for in_parts, at_once in zip(objective.gradient(ratings, factors), gradients, strict=True):
         np.testing.assert_allclose(in_parts, at_once, rtol=1e-12, atol=1e-12)
 

@@ -6,8 +6,8 @@ The kernel: src/nmf_scratch/solvers/block_sgd.py.
 import numpy as np
 
 
-def deal(counts, n_blocks):
-    """Deal rows, most ratings first, to the groups: 0, 1, …, B−1, B−1, …, 1, 0, 0, 1 and so on."""
+def balanced_groups(counts, n_blocks):
+    """Give rows, most ratings first, to the groups: 0, 1, …, B−1, B−1, …, 1, 0, 0, 1 and so on."""
     hands = [*range(n_blocks), *reversed(range(n_blocks))]
     groups = np.empty(len(counts), dtype=int)
     for place, row in enumerate(sorted(range(len(counts)), key=lambda row: (-counts[row], row))):
@@ -18,8 +18,8 @@ def deal(counts, n_blocks):
 def tiles(R, n_groups, rng):
     """Return the positions of the ratings of each tile, tile by tile, shuffled inside."""
     users, items = np.nonzero(~np.isnan(R))
-    user_groups = deal((~np.isnan(R)).sum(axis=1), n_groups)
-    item_groups = deal((~np.isnan(R)).sum(axis=0), n_groups)
+    user_groups = balanced_groups((~np.isnan(R)).sum(axis=1), n_groups)
+    item_groups = balanced_groups((~np.isnan(R)).sum(axis=0), n_groups)
     parts = [[] for _ in range(n_groups**2)]
     for p in range(len(users)):
         parts[user_groups[users[p]] * n_groups + item_groups[items[p]]].append(p)

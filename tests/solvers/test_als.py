@@ -187,7 +187,7 @@ def test_single_exchanges_end_what_full_exchanges_cycle_on():
     np.testing.assert_allclose(w, by_scipy(A, d), atol=1e-9)
 
 
-def test_the_empty_user_keeps_its_tastes_and_gets_the_usual_bias():
+def test_the_empty_user_keeps_its_factors_and_gets_the_usual_bias():
     ratings, objective = small_ratings(7), OBJECTIVES["count"]
     start = scaled_start(ratings, 3, dtype="float64", key=7)
     start.W[EMPTY_USER, 3] = 0.9

@@ -22,7 +22,7 @@ from nmf_scratch.problem.factors import Factors, scaled_start
 from nmf_scratch.problem.objective import Objective
 from nmf_scratch.solvers import SOLVERS
 from nmf_scratch.solvers.block_sgd import strata
-from nmf_scratch.solvers.grid import Grid, tour
+from nmf_scratch.solvers.grid import Grid, visiting_order
 from nmf_scratch.training import Monitor, Stopping, fit_factors
 
 EPOCHS = 6
@@ -180,7 +180,7 @@ def block_sgd_twin(ratings, start, objective, key):
     parts = naive_block_sgd.tiles(dense(ratings), 32, generator(key, SHUFFLE, EPOCHS))
     for epoch in range(EPOCHS):
         rng = generator(key, SHUFFLE, epoch)
-        order = naive_block_sgd.visits(parts, tour(grid, strata(2, rng), rng))
+        order = naive_block_sgd.visits(parts, visiting_order(grid, strata(2, rng), rng))
         W, H = naive_sgd.epoch(dense(ratings), W, H, sides, frozen, order, solver.step_size(epoch, EPOCHS))
     return W, H
 
@@ -266,7 +266,7 @@ def test_ratings_of_zero_and_equal_ratings_are_survived(name):
 
 @pytest.mark.compiled
 @every_solver
-def test_recovers_planted_tastes(name):
+def test_recovers_planted_factors(name):
     planted = planted_ratings(120, 80, 3, density=0.4, noise=0.05, random_state=0)
     everything = Ratings.from_arrays(planted.users, planted.items, planted.values, n_users=120, n_items=80)
     unit = float(everything.values.mean())

@@ -6,7 +6,15 @@ from nmf_scratch.data.synthetic import planted_ratings
 from nmf_scratch.problem.factors import scaled_start
 from nmf_scratch.problem.objective import Objective
 from nmf_scratch.solvers import SOLVERS, grid
-from nmf_scratch.solvers.grid import Visits, deal, in_pieces, into_grid, shuffle_tiles, tour, visits
+from nmf_scratch.solvers.grid import (
+    Visits,
+    balanced_groups,
+    in_pieces,
+    into_grid,
+    shuffle_tiles,
+    visiting_order,
+    visits,
+)
 from nmf_scratch.solvers.stochastic import order_of
 
 
@@ -31,15 +39,15 @@ def as_set(columns):
     return set(zip(*(column.tolist() for column in columns), strict=True))
 
 
-def test_rows_are_dealt_back_and_forth_by_hand():
-    np.testing.assert_array_equal(deal(np.array([5, 9, 1, 7, 3, 3, 0]), 3), [2, 0, 0, 1, 2, 1, 0])
+def test_rows_go_back_and_forth_by_hand():
+    np.testing.assert_array_equal(balanced_groups(np.array([5, 9, 1, 7, 3, 3, 0]), 3), [2, 0, 0, 1, 2, 1, 0])
 
 
 @pytest.mark.parametrize("n_groups", [2, 3, 8])
-def test_dealt_groups_differ_by_no_more_than_the_largest_row(n_groups):
+def test_balanced_groups_differ_by_no_more_than_the_largest_row(n_groups):
     for seed in range(20):
         counts = np.random.default_rng(seed).zipf(1.5, size=200).clip(max=5000)
-        sums = np.bincount(deal(counts, n_groups), weights=counts, minlength=n_groups)
+        sums = np.bincount(balanced_groups(counts, n_groups), weights=counts, minlength=n_groups)
         assert sums.max() - sums.min() <= counts.max()
 
 
@@ -54,7 +62,7 @@ def test_tiles_hold_about_equally_many_ratings():
 
 def test_ratings_lie_in_their_tile_once_each():
     ratings, made = gridded(4)
-    user_groups, item_groups = deal(ratings.user_counts, 4), deal(ratings.item_counts, 4)
+    user_groups, item_groups = balanced_groups(ratings.user_counts, 4), balanced_groups(ratings.item_counts, 4)
     users, items, _ = made.triples
     for tile in range(16):
         inside = slice(made.starts[tile], made.starts[tile + 1])
@@ -69,7 +77,7 @@ def test_the_rows_of_a_tile_fit_its_share_of_the_cache():
     assert made.tiles == (8, 3)  # 450 and 150 rows
     assert len(made.starts) - 1 == 16 * 6
     assert sorted(made.rows_W) == list(range(900))
-    groups = deal(long_tailed().user_counts, 16)[made.rows_W]
+    groups = balanced_groups(long_tailed().user_counts, 16)[made.rows_W]
     assert (np.diff(groups) >= 0).all()
 
 
@@ -104,7 +112,7 @@ def test_shuffling_stays_inside_the_tiles():
 def test_a_tour_takes_every_tile_of_a_block_once_users_by_users():
     _, made = gridded(2)
     blocks = np.arange(4).reshape(2, 2)
-    tours = tour(made, blocks, np.random.default_rng(0))
+    tours = visiting_order(made, blocks, np.random.default_rng(0))
     assert tours.shape == (2, 2, 24)
     assert sorted(tours.ravel()) == list(range(16 * 6))
     for block in range(4):
@@ -112,7 +120,7 @@ def test_a_tour_takes_every_tile_of_a_block_once_users_by_users():
         assert set(tiles // 6 // 8) == {block // 2}
         assert set(tiles % 6 // 3) == {block % 2}
         assert (np.diff(tiles // 6) != 0).sum() == 7  # eight groups of users, each left once
-    assert not np.array_equal(tours, tour(made, blocks, np.random.default_rng(1)))
+    assert not np.array_equal(tours, visiting_order(made, blocks, np.random.default_rng(1)))
 
 
 def epoch_of(name, ratings, step=1e-6):
@@ -145,7 +153,7 @@ def laid_flat(state):
 @pytest.mark.usefixtures("small_caches")
 @pytest.mark.parametrize("name", ["sgd", "adagrad", "adam", "eg"])
 def test_kernels_follow_the_tour(name, monkeypatch):
-    """Copying the ratings into the order of the tour, as one tile, must give the same bits."""
+    """Copying the ratings into the visiting order, as one tile, must give the same bits."""
     ratings = long_tailed()
     tiled = epoch_of(name, ratings, step=0.01)
     monkeypatch.setattr(f"{SOLVERS[name].__module__}.order_of", laid_flat)

@@ -46,7 +46,7 @@ def test_every_divergence_falls_at_every_step(beta, kind, seed):
 
 
 def test_the_plain_exponent_would_not_be_monotone_with_a_ridge():
-    """The reason for γ = 1/(3−β): with exponent 1 the objective goes up on some problems."""
+    """The reason for the exponent 1/(3−β): with exponent 1 the objective goes up on some problems."""
     rises = 0
     for seed in range(20):
         ratings, objective = small_ratings(seed), replace(OBJECTIVES["plain"], alpha=(300.0, 300.0), loss=1.0)

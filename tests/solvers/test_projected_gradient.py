@@ -42,10 +42,10 @@ def test_bounds_are_safe_and_not_loose(seed, frozen):
 
 
 def test_momentum_grows_towards_one():
-    gamma = momentum(200)
-    np.testing.assert_allclose(gamma[:4], [0, 0.28175, 0.43404, 0.53106], atol=1e-5)
-    assert (np.diff(gamma) > 0).all()
-    assert 0.98 < gamma[-1] < 1
+    zeta = momentum(200)
+    np.testing.assert_allclose(zeta[:4], [0, 0.28175, 0.43404, 0.53106], atol=1e-5)
+    assert (np.diff(zeta) > 0).all()
+    assert 0.98 < zeta[-1] < 1
 
 
 def row_problem(seed, ridge=0.01):
@@ -59,9 +59,9 @@ def row_problem(seed, ridge=0.01):
     return start, arguments, lambda w: naive.value(w, target, H[items], terms[0], terms[1], terms[2])
 
 
-def after(start, arguments, gamma):
+def after(start, arguments, zeta):
     w = start.copy()
-    descend(w, *arguments, gamma)
+    descend(w, *arguments, zeta)
     return w
 
 
@@ -75,8 +75,8 @@ def test_no_step_raises_the_objective_of_a_row(seed):
 @pytest.mark.parametrize("seed", range(10))
 def test_far_too_much_momentum_is_undone(seed):
     start, arguments, value = row_problem(seed)
-    gamma = np.concatenate([[0.0], np.full(79, 30.0)])
-    values = [value(start)] + [value(after(start, arguments, gamma[:n])) for n in range(1, 80)]
+    zeta = np.concatenate([[0.0], np.full(79, 30.0)])
+    values = [value(start)] + [value(after(start, arguments, zeta[:n])) for n in range(1, 80)]
     assert (np.diff(values) <= 1e-14).all()
     assert values[-1] < values[0]
 
@@ -87,7 +87,7 @@ def test_momentum_pays():
     for seed in range(10):
         start, arguments, value = row_problem(seed)
         best = value(after(start, arguments, momentum(20_000)))
-        fast, slow = (value(after(start, arguments, gamma)) - best for gamma in (momentum(60), np.zeros(60)))
+        fast, slow = (value(after(start, arguments, zeta)) - best for zeta in (momentum(60), np.zeros(60)))
         gains.append(slow / max(fast, 1e-12))
     assert np.median(gains) > 10
 
@@ -123,7 +123,7 @@ def test_a_step_for_each_column_is_the_faster_one_with_biases():
     assert ends[0] < ends[1]
 
 
-def test_the_empty_user_keeps_its_tastes_and_gets_the_usual_bias():
+def test_the_empty_user_keeps_its_factors_and_gets_the_usual_bias():
     ratings, objective = small_ratings(3), OBJECTIVES["count"]
     factors = scaled_start(ratings, 3, dtype="float64", key=3)
     factors.W[EMPTY_USER, 3] = 0.9

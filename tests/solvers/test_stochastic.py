@@ -127,7 +127,7 @@ def test_without_ratings_a_row_stays_where_it_started(name):
 
 @every_stochastic_solver
 def test_on_a_single_rating_the_stationary_point_is_reached(name):
-    """One rating has no noise: with a step that fades out every solver must end where the judge says so."""
+    """One rating has no noise: with a step that fades out every solver must end where the KKT residual says so."""
     ratings, objective = Ratings.from_arrays([0], [0], [1.0]), Objective((0.05, 0.05))
     start = scaled_start(ratings, 2, biases=False, dtype="float64", key=4)
     solver = SOLVERS[name](step=0.01 if name == "adam" else 0.1)

@@ -1,4 +1,4 @@
-"""Sample weights: a rating of weight 3 is the same rating three times, for the judge and for every solver.
+"""Sample weights: a rating of weight 3 is the same rating three times, for the objective and for every solver.
 
 `Ratings` holds no pair twice, but its bare constructor does not look, and no kernel minds: that is the oracle.
 """
@@ -39,7 +39,7 @@ def fitted(solver, ratings, start, objective, epochs=6):
 @every_kind
 @both_forms
 @pytest.mark.parametrize("loss", [2.0, 1.0, 0.5])
-def test_the_judge_counts_a_rating_as_often_as_it_weighs(kind, biases, loss):
+def test_the_objective_counts_a_rating_as_often_as_it_weighs(kind, biases, loss):
     few, many = weighted()
     factors = scaled_start(few, 3, biases=biases, dtype="float64", key=2)
     objective = Objective(**{**vars(OBJECTIVES[kind]), "loss": loss})

@@ -45,8 +45,8 @@ def score_all(model: NMF, dataset: Dataset, splitter: Any) -> dict[str, pd.DataF
     return scores
 
 
-def with_bar(judge: Any, model: NMF, dataset: Dataset, splitter: Any, what: str, **settings: Any) -> pd.DataFrame:
-    """Let `cross_validate` or its like judge a model on folds, with a progress bar."""
+def with_bar(measure: Any, model: NMF, dataset: Dataset, splitter: Any, what: str, **settings: Any) -> pd.DataFrame:
+    """Let `cross_validate` or its like evaluate a model on folds, with a progress bar."""
     from nmf_scratch._progress import EpochProgress
 
     n_folds, epochs = splitter.get_n_splits(), model.epochs()
@@ -55,7 +55,7 @@ def with_bar(judge: Any, model: NMF, dataset: Dataset, splitter: Any, what: str,
         def on_fold(fold: int) -> None:
             bar.reach((fold - 1) * epochs, f"fold {fold} of {n_folds}")
 
-        scores: pd.DataFrame = judge(model.clone(callbacks=(bar,)), dataset, cv=splitter, on_fold=on_fold, **settings)
+        scores: pd.DataFrame = measure(model.clone(callbacks=(bar,)), dataset, cv=splitter, on_fold=on_fold, **settings)
     return scores
 
 
@@ -122,7 +122,7 @@ def rank_all(
     threshold: float | str = "mean",
     baselines: Iterable[str] | None = None,
 ) -> dict[str, pd.DataFrame]:
-    """Judge the lists of baselines (all, unless named) and of models on the same folds, with progress bars."""
+    """Evaluate the lists of baselines (all, unless named) and of models on the same folds, with progress bars."""
     from nmf_scratch.evaluation.baselines import RANKING_BASELINES
     from nmf_scratch.evaluation.cross_validation import evaluate_ranking
 

@@ -1,7 +1,7 @@
 """`nmf-scratch compare`: every solver on one problem, from one start, on the same folds.
 
 With --ranking, the problem is that of lists: the solvers that can let unrated cells count, beside popularity, item-kNN
-and EASE, by what a list is judged by.
+and EASE, by what lists are scored by.
 """
 
 from __future__ import annotations
@@ -159,7 +159,7 @@ def _listing(solvers: list[str], n_components: int, seed: int) -> dict[str, NMF]
 
 
 def _compare_lists(models: dict[str, NMF], data: Dataset, splitter: Any, title: str, as_json: bool) -> None:
-    """Judge the lists of each solver and of the baselines, and print the table."""
+    """Evaluate the lists of each solver and of the baselines, and print the table."""
     from nmf_scratch.cli._scores import rank_all, ranking_summary, ranking_table
 
     scores = rank_all(models, data, splitter)

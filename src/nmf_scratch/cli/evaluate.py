@@ -72,7 +72,7 @@ def evaluate(
         bool,
         typer.Option(
             "--ranking",
-            help="Judge lists instead, beside popularity, item-kNN, EASE and NMF for ranking.",
+            help="Evaluate lists instead, beside popularity, item-kNN, EASE and NMF for ranking.",
         ),
     ] = False,
     implicit: ImplicitOption = False,

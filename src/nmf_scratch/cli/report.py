@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     Fold = tuple[NDArray[np.intp], NDArray[np.intp]]
 
 FOLDS = "5"
-"""Where no run folder says in how many folds the model was judged."""
+"""Where no run folder says in how many folds the model was evaluated."""
 
 BRIEF_EPOCHS, BRIEF_UP_TO = 20, 1_000_000
 """Epochs of a comparison made for the report, and the ratings beyond which it would take too long."""

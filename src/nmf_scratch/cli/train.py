@@ -150,7 +150,7 @@ def train(
     keeping = keep_refit(checkpoint, resume, {"folds": folds, "model": repr(model), "ratings": data_hash(data)})
     run = new_run(output, f"{data.name}-{solver_name(model)}", name=name, latest=latest)
     with run as (partial, folder), what_is_kept(checkpoint):
-        scores = kept_scores(keeping) or _judge(model, data, splitter)
+        scores = kept_scores(keeping) or _evaluate(model, data, splitter)
         write_run(partial, model, data, scores, options, with_scores(keeping, scores))
     if checkpoint is not None:
         checkpoint.unlink(missing_ok=True)  # the run is complete, and holds all of it
@@ -173,7 +173,7 @@ def _show(model: NMF, scores: dict[str, pd.DataFrame], folder: Path, title: str,
         note(f"the scores cannot be shown ({error.strerror}); they are in {folder / 'metrics.json'}")
 
 
-def _judge(model: NMF, data: Dataset, splitter: Any) -> dict[str, pd.DataFrame]:
+def _evaluate(model: NMF, data: Dataset, splitter: Any) -> dict[str, pd.DataFrame]:
     """Cross-validate the model and what it is held against: by errors, or by lists where there is no scale."""
     if model.task == "rating":
         return score_all(model, data, splitter)

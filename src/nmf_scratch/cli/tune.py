@@ -1,6 +1,6 @@
 """`nmf-scratch tune`: search for good hyper-parameters, and print the command that trains the winner.
 
-The first of `--folds` takes no part in the search. The winner is judged on it, once, beside the default model and the
+The first of `--folds` takes no part in the search. The winner is scored on it, once, beside the default model and the
 bias model; `nmf-scratch train` with the printed command reports the same error for its first fold. The output folder
 holds
 
@@ -85,7 +85,7 @@ def tune(
     candidates: Annotated[int, typer.Option(help="How many random candidates.")] = 27,
     grid: Annotated[bool, typer.Option("--grid", help="Try all combinations instead; every option a list.")] = False,
     folds: FoldsOption = "5",
-    inner_folds: Annotated[int, typer.Option(help="Folds that candidates are judged on.")] = 3,
+    inner_folds: Annotated[int, typer.Option(help="Folds that candidates are evaluated on.")] = 3,
     seed: SeedOption = 0,
     columns: ColumnsOption = None,
     separator: SeparatorOption = None,
@@ -116,7 +116,7 @@ def tune(
     outer = next(make_splitter(folds, data, seed).split(data.ratings))
     settings = {"space": space, "n_candidates": None if grid else candidates, "cv": inner_folds}
     search = _search(data, outer[0], seed, {**settings, "results": results})
-    errors = {} if search.interrupted else _judge(search, data, outer)
+    errors = {} if search.interrupted else _evaluate(search, data, outer)
     options = {"dataset": dataset or data.name, "folds": folds, "seed": seed, **source}
     command = make_command(search.best, options)
     bar = _bias_model(data, outer[0], inner_folds, seed)
@@ -207,7 +207,7 @@ def _search(data: Dataset, train: Any, seed: int, settings: dict[str, Any]) -> S
             bar.__exit__(None, None, None)
 
 
-def _judge(search: Search, data: Dataset, outer: Any) -> dict[str, float]:
+def _evaluate(search: Search, data: Dataset, outer: Any) -> dict[str, float]:
     """RMSE on the ratings that took no part: the winner, the default model, the bias model."""
     from nmf_scratch.evaluation.baselines import BiasModel
     from nmf_scratch.evaluation.cross_validation import cross_validate
@@ -219,7 +219,7 @@ def _judge(search: Search, data: Dataset, outer: Any) -> dict[str, float]:
 
 
 def _bias_model(data: Dataset, train: Any, inner_folds: int, seed: int) -> float:
-    """RMSE of the bias model on the folds that the candidates were judged on."""
+    """RMSE of the bias model on the folds that the candidates were evaluated on."""
     from nmf_scratch.evaluation.baselines import BiasModel
     from nmf_scratch.evaluation.cross_validation import cross_validate
     from nmf_scratch.evaluation.splits import KFold

@@ -35,7 +35,7 @@ _FEWEST, _MOST, _TYPICAL = 20, 260, 50  # ratings per user
 
 
 class Taste(NamedTuple):
-    """A planted taste: how fond it is of genres, and the words that its films are named with."""
+    """A taste: how fond it is of genres, and the words that its films are named with."""
 
     genres: dict[str, float]
     adjectives: str

@@ -7,7 +7,7 @@ chance: two ratings correlate at ±1. So it is shrunk by its support (Koren, *Fa
     s = n / (n + λ) · correlation,      n users in common.
 
 How much of the likeness of users is more than chance? The same numbers, after the residuals of each item have been
-dealt out anew among those who rated it, tell.
+shuffled among those who rated it, tell.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ FEWEST_COMMON = 10
 PARTNERS = 2
 """Each item is tied to so many of the others, those most like it."""
 
-_USERS, _DEAL = 0, 1
+_USERS, _SHUFFLE = 0, 1
 _KEY = 20071028
 
 
@@ -96,7 +96,7 @@ class Likeness(NamedTuple):
     common : ndarray of int, shape (n_pairs,)
         Items that both have rated.
     similarity, chance : ndarray, shape (pairs with at least `FEWEST_COMMON` items in common,)
-        Shrunk correlations; the same after each item's ratings were dealt out anew.
+        Shrunk correlations; the same after each item's ratings were shuffled.
     """
 
     n_users: int
@@ -129,18 +129,18 @@ def user_likeness(ratings: Coded, n_users: int = 700) -> Likeness:
     residuals = ratings.values[chosen] - ratings.item_means[items]
     shape = len(drawn), len(ratings.item_ids)
     upper = np.triu_indices(len(drawn), 1)
-    tables = [csr_array((values, (users, items)), shape=shape) for values in (residuals, _dealt(items, residuals))]
+    tables = [csr_array((values, (users, items)), shape=shape) for values in (residuals, _shuffled(items, residuals))]
     (similarity, common), (chance, _) = (_correlations(table, SHRINK_USERS) for table in tables)
     shared = common[upper].astype(np.int64)
     sound = shared >= FEWEST_COMMON
     return Likeness(len(drawn), shared, similarity[upper][sound], chance[upper][sound])
 
 
-def _dealt(items: Array, residuals: Matrix) -> Matrix:
-    """Deal out the residuals of each item anew among its own places."""
-    shuffled = generator(_KEY, _DEAL).permutation(len(items))
+def _shuffled(items: Array, residuals: Matrix) -> Matrix:
+    """Shuffle the residuals of each item among its own places."""
+    drawn = generator(_KEY, _SHUFFLE).permutation(len(items))
     order = np.argsort(items, kind="stable")
-    drawn = shuffled[np.argsort(items[shuffled], kind="stable")]
-    dealt = np.empty_like(residuals)
-    dealt[order] = residuals[drawn]
-    return dealt
+    drawn = drawn[np.argsort(items[drawn], kind="stable")]
+    shuffled = np.empty_like(residuals)
+    shuffled[order] = residuals[drawn]
+    return shuffled

@@ -1,4 +1,4 @@
-"""Judging: splits, metrics, baselines, cross-validation, comparison, tuning; of any estimator, never of `NMF` alone."""
+"""Splits, metrics, baselines, cross-validation, comparison, tuning: of any estimator, never of `NMF` alone."""
 
 LISTS = "NMF, ranking"
 """How tables and metrics.json name a model that puts lists in order."""

@@ -1,14 +1,14 @@
-"""The bar that every solver must clear: predictions that know no taste.
+"""The bar that every solver must clear: predictions without factors.
 
     GlobalMean   r̂ = μ
     UserMean     r̂ = mean of the user's ratings
     ItemMean     r̂ = mean of the item's ratings
     BiasModel    r̂ = μ + b_u + c_i, both shrunk towards 0                                              (BL.1)
 
-A factorisation that does not beat the bias model has learnt nothing about taste: half of the distance between the
-global mean and a good recommender, on MovieLens 100K more than four fifths, is covered by "some users are generous,
-some films are good". All of them are fitted
-and asked in the caller's own ids, as `NMF` is, and an unknown id falls back to the part that is known.
+A factorisation that does not beat the bias model has learnt nothing about who likes what: half of the way from the
+global mean to a good recommender, on MovieLens 100K more than four fifths, is covered by "some users are generous,
+some films are good". All of them are fitted and asked in the caller's own ids, as `NMF` is, and an unknown id falls
+back to the part that is known.
 
 For lists the first bar is `Popularity`: everybody gets what most people rated. It is a high bar, because what is held
 out was mostly chosen from what is popular; and a low one for a shop, because nobody needs to be told. Then there are
@@ -167,9 +167,9 @@ class EASE(_ItemToItem):
     def _weights(self, gram: NDArray[np.float64]) -> NDArray[np.float64]:
         check_number("l2", self.l2, minimum=0.0, exclusive=True)
         P = np.linalg.inv(gram + self.l2 * np.eye(len(gram)))
-        B: NDArray[np.float64] = -P / np.diag(P)  # (BL.3)
-        np.fill_diagonal(B, 0.0)
-        return B
+        C: NDArray[np.float64] = -P / np.diag(P)  # (BL.3)
+        np.fill_diagonal(C, 0.0)
+        return C
 
 
 class BiasModel(_SameForAll, Estimator):

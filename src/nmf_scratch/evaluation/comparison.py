@@ -1,4 +1,4 @@
-"""Every solver on one problem: same folds, same start, same penalty, one judge.
+"""Every solver on one problem: same folds, same start, same penalty, one measure.
 
 What a comparison must hold fixed is the problem. All solvers minimise the same objective, with the same strengths,
 from the same factors, so that their objectives and KKT residuals can be compared; hyper-parameters of their own (step
@@ -123,7 +123,7 @@ class _Problem:
         self.start = scaled_start(self.train, n_components, key=self.key)
 
     def run(self, name: str, max_iter: int) -> pd.DataFrame:
-        """Run a solver, judging every epoch."""
+        """Run a solver, and measure every epoch."""
         extra: list[dict[str, float]] = []
 
         def look(record: EpochRecord, factors: Factors) -> None:

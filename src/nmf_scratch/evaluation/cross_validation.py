@@ -33,11 +33,11 @@ from nmf_scratch.evaluation.metrics import (
     average_popularity,
     coverage,
     gini,
-    judge,
     mae,
     mean_over_users,
     novelty,
     rmse,
+    score_lists,
 )
 from nmf_scratch.evaluation.splits import check_cv
 
@@ -231,7 +231,7 @@ def evaluate_ranking(
     threshold: float | str = "mean",
     on_fold: OnFold | None = None,
 ) -> pd.DataFrame:
-    """Recommend k unseen items to the users of each test part, and judge the lists by what they liked there.
+    """Recommend k unseen items to the users of each test part, and score the lists by what they liked there.
 
     All items compete that the user has not rated in training, not a sample of them: sampled metrics order models
     differently (Krichene & Rendle, *On sampled metrics for item recommendation*, KDD 2020). Most items that a user
@@ -262,7 +262,7 @@ def evaluate_ranking(
         One row per fold: fold, k; precision, recall, ndcg, map, mrr, hit_rate (means over the users who liked
         something), coverage and gini (over all items of X), novelty (bits), popularity (training ratings of a listed
         item), rare (share of places for items with fewer than 10 of them), the last five over all users of the test
-        part; rmse of the same fit (NaN if it predicts no ratings); fit_seconds, recommend_seconds, n_users (judged).
+        part; rmse of the same fit (NaN if it predicts no ratings); fit_seconds, recommend_seconds, n_users (scored).
 
     Raises
     ------
@@ -287,7 +287,7 @@ def evaluate_ranking(
 
 
 class _Lists:
-    """From raw ids to codes: what a model recommends to the users of a test part, judged."""
+    """From raw ids to codes: what a model recommends to the users of a test part, scored."""
 
     def __init__(self, data: RatingData, k: int) -> None:
         self.values, self.k = data.values, k
@@ -307,17 +307,17 @@ class _Lists:
         started = time.perf_counter()
         lists = self.lists_of(fitted, asked)
         seconds = time.perf_counter() - started
-        judged = judge(lists, relevant, self.k)
+        scored = score_lists(lists, relevant, self.k)
         counts = np.bincount(self.items[train], minlength=self.n_items)
         return {
-            **{name: mean_over_users(metric(judged)) for name, metric in RANKING_METRICS.items()},
+            **{name: mean_over_users(metric(scored)) for name, metric in RANKING_METRICS.items()},
             "coverage": coverage(lists, self.n_items),
             "gini": gini(lists, self.n_items),
             "novelty": mean_over_users(novelty(lists, counts, len(np.unique(self.users[train])))),
             "popularity": mean_over_users(average_popularity(lists, counts)),
             "rare": float(np.mean(counts[lists[lists >= 0]] < RARE)),
             "recommend_seconds": seconds,
-            "n_users": int((judged.n_relevant > 0).sum()),
+            "n_users": int((scored.n_relevant > 0).sum()),
         }
 
     def lists_of(self, fitted: Any, asked: NDArray[Any]) -> NDArray[np.int64]:

@@ -9,7 +9,7 @@ here in its shortest form: multiplicative updates (MU.4) slow down before the ed
 stochastic gradient descent (SGD.3) steps over it and is put back, coordinate descent (CD.3) goes along the axes, the
 exact solve (ALS.3) is there in one step.
 
-*A small table.* Planted tastes, most cells unknown: how W Hᵀ fills in what was never seen.
+*A small table.* Planted factors, most cells unknown: how W Hᵀ fills in what was never seen.
 """
 
 from __future__ import annotations
@@ -145,7 +145,7 @@ class Reconstruction(NamedTuple):
 
 
 def reconstruct(solver: str = "cd", n_epochs: int = 20, *, n_users: int = 24, n_items: int = 32) -> Reconstruction:
-    """Fit three planted tastes to a table of which four cells in ten are known, and keep every epoch.
+    """Fit three planted factors to a table of which four cells in ten are known, and keep every epoch.
 
     Parameters
     ----------
@@ -180,7 +180,7 @@ def reconstruct(solver: str = "cd", n_epochs: int = 20, *, n_users: int = 24, n_
 
 
 def _planted(n_users: int, n_items: int) -> Matrix:
-    """Return a table of three tastes: each user and each item has mostly one of them, and they stand side by side."""
+    """Return a table of three factors: each user and each item has mostly one of them, and they stand side by side."""
     rng = generator(_KEY, _TRUTH)
     sides = []
     for n in (n_users, n_items):

@@ -1,7 +1,7 @@
 """Where is a model right, and where is it wrong? Tables about ratings that it has not seen.
 
-A model that is trained on all ratings has nothing left to be judged by. `hold_out` takes a part of its own ratings away
-and fits a copy with the same parameters to the others; the copy is judged, and stands for the model. If you ask with
+A model that is trained on all ratings has nothing left to be tested on. `hold_out` takes a part of its own ratings away
+and fits a copy with the same parameters to the others; the copy is evaluated, and stands for the model. If you ask with
 ratings that were trained on is refused.
 
 *Intervals.* Ratings by one user resemble each other, so n ratings tell less than n independent ones. The standard
@@ -94,11 +94,11 @@ def hold_out(model: Any, *, n_folds: int = 5, callbacks: Sequence[Any] = ()) -> 
     train, test = (ratings.iloc[part].reset_index(drop=True) for part in next(iter(folds.split(ratings))))
     copy = model.clone(random_state=model.key_, callbacks=callbacks, verbose=False).fit(training_dataset(model, train))
     if copy.stop_reason_ == "interrupted":
-        raise KeyboardInterrupt  # half a fit would be judged for the whole
+        raise KeyboardInterrupt  # half a fit would stand for the whole
     return HeldOut(copy, train, test)
 
 
-def judge_predictions(model: Any, train: pd.DataFrame, test: pd.DataFrame) -> pd.DataFrame:
+def evaluate_predictions(model: Any, train: pd.DataFrame, test: pd.DataFrame) -> pd.DataFrame:
     """Predict ratings that were held out, and say what the model had to go by.
 
     Parameters
@@ -159,7 +159,7 @@ def residuals_by_rating(table: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     table : DataFrame
-        What `judge_predictions` returns.
+        What `evaluate_predictions` returns.
 
     Returns
     -------
@@ -183,7 +183,7 @@ def calibration_bins(table: pd.DataFrame, n_bins: int = 12) -> pd.DataFrame:
     Parameters
     ----------
     table : DataFrame
-        What `judge_predictions` returns.
+        What `evaluate_predictions` returns.
     n_bins : int
         Bins of equal width over the range of the predictions.
 
@@ -212,7 +212,7 @@ def errors_by_count(table: pd.DataFrame, side: str) -> pd.DataFrame:
     Parameters
     ----------
     table : DataFrame
-        What `judge_predictions` returns.
+        What `evaluate_predictions` returns.
     side : {"item", "user"}
         Popularity of items, or activity of users.
 

@@ -3,7 +3,7 @@
 *Rating metrics* are in the unit of the ratings (stars). They pool over all pairs; a mean of per-user errors is a
 different, usually smaller number, and must not be compared with these.
 
-*Ranking metrics at k* judge what users see: the first k items of a list, against the held-out items that each user
+*Ranking metrics at k* measure what users see: the first k items of a list, against the held-out items that each user
 liked (see docs/guide/evaluation.md). Libraries differ in conventions that change the numbers; these hold here:
 
 - A list that ends early is not made up for: precision divides by k all the same.
@@ -59,8 +59,8 @@ def _errors(truth: ArrayLike, predictions: ArrayLike) -> NDArray[np.float64]:
 # --- ranking: lists against what the users liked --------------------------------------------------------------------
 
 
-class Judged(NamedTuple):
-    """Lists after `judge` has compared them with the relevant items: all that the metrics below need.
+class ScoredLists(NamedTuple):
+    """Lists after `score_lists` has compared them with the relevant items: all that the metrics below need.
 
     Attributes
     ----------
@@ -82,7 +82,7 @@ class Judged(NamedTuple):
         return self.gains > 0
 
 
-def judge(lists: ArrayLike, relevant: Ratings, k: int = 10) -> Judged:
+def score_lists(lists: ArrayLike, relevant: Ratings, k: int = 10) -> ScoredLists:
     """Compare the first k items of each list with the relevant items of its user.
 
     Parameters
@@ -97,7 +97,7 @@ def judge(lists: ArrayLike, relevant: Ratings, k: int = 10) -> Judged:
 
     Returns
     -------
-    Judged
+    ScoredLists
 
     Raises
     ------
@@ -110,7 +110,7 @@ def judge(lists: ArrayLike, relevant: Ratings, k: int = 10) -> Judged:
     where = np.searchsorted(keys, asked)
     found = (top >= 0) & (np.append(keys, -1)[where] == asked)
     gains = np.where(found, np.append(relevant.values, 0.0)[where], 0.0)
-    return Judged(gains, _ideal(relevant, k), np.bincount(relevant.users[relevant.values > 0], minlength=len(top)))
+    return ScoredLists(gains, _ideal(relevant, k), np.bincount(relevant.users[relevant.values > 0], minlength=len(top)))
 
 
 def _first_places(lists: ArrayLike, relevant: Ratings, k: int) -> NDArray[np.int64]:
@@ -142,49 +142,49 @@ def _ideal(relevant: Ratings, k: int) -> NDArray[np.float64]:
     return ideal
 
 
-def precision(judged: Judged) -> PerUser:
+def precision(scored: ScoredLists) -> PerUser:
     """Share of the k places that hold a relevant item, shape (n_users,)."""
-    return _judgeable(judged, judged.hits.sum(axis=1) / judged.hits.shape[1])  # (EV.3)
+    return _where_relevant(scored, scored.hits.sum(axis=1) / scored.hits.shape[1])  # (EV.3)
 
 
-def recall(judged: Judged) -> PerUser:
+def recall(scored: ScoredLists) -> PerUser:
     """Share of the user's relevant items that are among the first k, shape (n_users,)."""
-    return _judgeable(judged, judged.hits.sum(axis=1) / np.maximum(judged.n_relevant, 1))  # (EV.4)
+    return _where_relevant(scored, scored.hits.sum(axis=1) / np.maximum(scored.n_relevant, 1))  # (EV.4)
 
 
-def hit_rate(judged: Judged) -> PerUser:
+def hit_rate(scored: ScoredLists) -> PerUser:
     """1 where at least one of the k items is relevant, else 0, shape (n_users,)."""
-    return _judgeable(judged, np.asarray(judged.hits.any(axis=1), dtype=np.float64))  # (EV.5)
+    return _where_relevant(scored, np.asarray(scored.hits.any(axis=1), dtype=np.float64))  # (EV.5)
 
 
-def reciprocal_rank(judged: Judged) -> PerUser:
+def reciprocal_rank(scored: ScoredLists) -> PerUser:
     """1 / place of the first relevant item, 0 if none is among the first k, shape (n_users,); their mean is MRR."""
-    first: NDArray[np.int64] = judged.hits.argmax(axis=1) + 1
-    return _judgeable(judged, judged.hits.any(axis=1) / first)  # (EV.6)
+    first: NDArray[np.int64] = scored.hits.argmax(axis=1) + 1
+    return _where_relevant(scored, scored.hits.any(axis=1) / first)  # (EV.6)
 
 
-def average_precision(judged: Judged) -> PerUser:
+def average_precision(scored: ScoredLists) -> PerUser:
     """Precision at the places of the relevant items, over min(k, n_relevant), shape (n_users,); their mean is MAP."""
-    k = judged.hits.shape[1]
-    at_place = np.cumsum(judged.hits, axis=1) / np.arange(1, k + 1)  # (n_users, k)
-    best = np.clip(judged.n_relevant, 1, k)
-    return _judgeable(judged, (at_place * judged.hits).sum(axis=1) / best)  # (EV.7)
+    k = scored.hits.shape[1]
+    at_place = np.cumsum(scored.hits, axis=1) / np.arange(1, k + 1)  # (n_users, k)
+    best = np.clip(scored.n_relevant, 1, k)
+    return _where_relevant(scored, (at_place * scored.hits).sum(axis=1) / best)  # (EV.7)
 
 
-def ndcg(judged: Judged) -> PerUser:
+def ndcg(scored: ScoredLists) -> PerUser:
     """Discounted cumulative gain over that of the best list, shape (n_users,); place j is discounted by log₂(j + 1)."""
-    discount = 1 / np.log2(np.arange(2, judged.gains.shape[1] + 2))
-    best: PerUser = judged.ideal @ discount
-    reached: PerUser = judged.gains @ discount
-    return _judgeable(judged, reached / np.where(best > 0, best, 1.0))  # (EV.8)
+    discount = 1 / np.log2(np.arange(2, scored.gains.shape[1] + 2))
+    best: PerUser = scored.ideal @ discount
+    reached: PerUser = scored.gains @ discount
+    return _where_relevant(scored, reached / np.where(best > 0, best, 1.0))  # (EV.8)
 
 
-def _judgeable(judged: Judged, values: PerUser) -> PerUser:
+def _where_relevant(scored: ScoredLists, values: PerUser) -> PerUser:
     """Put NaN where a user has no relevant item."""
-    return np.where(judged.n_relevant > 0, values, np.nan)
+    return np.where(scored.n_relevant > 0, values, np.nan)
 
 
-RANKING_METRICS: dict[str, Callable[[Judged], PerUser]] = {
+RANKING_METRICS: dict[str, Callable[[ScoredLists], PerUser]] = {
     "precision": precision,
     "recall": recall,
     "ndcg": ndcg,
@@ -196,9 +196,9 @@ RANKING_METRICS: dict[str, Callable[[Judged], PerUser]] = {
 
 
 def mean_over_users(values: PerUser) -> float:
-    """Mean over the users that can be judged (those without NaN); NaN if there are none."""
-    judged = values[~np.isnan(values)]
-    return float(judged.mean()) if judged.size else float("nan")
+    """Mean over the users that have a score (those without NaN); NaN if there are none."""
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if known.size else float("nan")
 
 
 # --- ranking: what the lists hold, liked or not ---------------------------------------------------------------------

@@ -1,18 +1,18 @@
-"""Splits: which ratings train, which ratings judge. Index arrays only, so every splitter works on every container.
+"""Splits: which ratings train, which ratings test. Index arrays only, so every splitter works on every container.
 
-A model must be judged on ratings it has never seen, and a single hold-out wastes data and depends on luck. k-fold
-cross-validation deals the n ratings into k parts of equal size (to within one) and lets each part judge the model
+A model must be evaluated on ratings it has never seen, and a single hold-out wastes data and depends on luck. k-fold
+cross-validation partitions the n ratings into k parts of equal size (to within one) and lets each part test the model
 that the other k - 1 trained. Two properties make the estimate honest, and the tests check both for many n and k:
 train and test are disjoint, and every rating is held out exactly once.
 
-`KFold` deals ratings at random, so a model is judged on a user's first ratings with the help of the later ones, and a
+`KFold` partitions ratings at random, so a model predicts a user's first ratings with the help of the later ones, and a
 user with many ratings counts for much. Two other questions are asked of a recommender:
 
     LeaveNOut           what else would each user like?       n ratings of each user are held out
     TimeOrderedSplit    what will they like next?             the last ratings are held out, per user or of all
 
 The second is the stricter one: nothing of the future trains, if time is cut for all at once. A user with too few
-ratings to hold any out trains and is not judged.
+ratings to hold any out trains and is not evaluated.
 
 Results equal scikit-learn's index for index where nothing is drawn; shuffled splits draw from this package's own
 counter-based generator. The splitters serve as `cv` inside scikit-learn as well.
@@ -61,7 +61,7 @@ class Splitter(Protocol):
 
 @dataclass(frozen=True)
 class KFold:
-    """Deal n samples into k folds; each is held out once while the others train.
+    """Partition n samples into k folds; each is held out once while the others train.
 
     The first n mod k folds hold one sample more than the rest. Indices within a fold ascend, shuffled or not:
     shuffling decides who belongs to which fold.
@@ -71,10 +71,10 @@ class KFold:
     n_splits : int
         Number of folds, at least 2.
     shuffle : bool
-        Whether samples are dealt at random; otherwise folds are contiguous blocks. Ratings files are usually
+        Whether samples are assigned at random; otherwise folds are contiguous blocks. Ratings files are usually
         grouped by user or by time, so shuffle them.
     random_state : int, Generator or None
-        With `shuffle`: an int repeats the same folds at each call; None or a Generator deals anew.
+        With `shuffle`: an int repeats the same folds at each call; None or a Generator draws a new partition.
 
     Raises
     ------

@@ -1,6 +1,6 @@
 """Search for good hyper-parameters without ever looking at a test fold.
 
-Candidates are judged by cross-validation *inside* the ratings that were passed: hold the test part out before.
+Candidates are evaluated by cross-validation *inside* the ratings that were passed: hold the test part out before.
 
 *What to try.* Random draws find as good a point as a grid with far fewer fits where only some of the parameters matter,
 which is the rule (Bergstra & Bengio, *Random search for hyper-parameter optimization*, JMLR 13, 2012). Strengths are
@@ -136,7 +136,7 @@ def tune(
     model : NMF
         What is not searched; never changed. Without a `random_state` of its own it gets this function's.
     X : DataFrame, array_like or Dataset
-        (user, item) pairs of shape (n, 2), or data that holds the ratings too. Training ratings only: what is to judge
+        (user, item) pairs of shape (n, 2), or data that holds the ratings too. Training ratings only: what is to test
         the winner must not be in here.
     y : array_like of float, shape (n,), optional
         Ratings, where X does not hold them.
@@ -171,7 +171,7 @@ def tune(
     candidates = make_candidates(base, SPACE if space is None else space, n_candidates, random_state)
     data = RatingData(X, y)
     drawn = check_cv(KFold(cv, shuffle=True, random_state=random_state) if isinstance(cv, int) else cv)
-    folds = check_cv(list(drawn.split(data.table)))  # drawn once: every candidate is judged on the same
+    folds = check_cv(list(drawn.split(data.table)))  # drawn once: every candidate is evaluated on the same
     run = _Run(base, candidates, reduction, data, folds, results, on_step)
     try:
         run.all()

@@ -4,7 +4,7 @@
 so much because the user rates high, so much because the item is liked, so much for each latent factor they share.
 
 *Which ratings put it there.* A user's row is exact (see `nmf_scratch.fitted.fold_in`): over the active factors S,
-those with w_uf > 0, it solves A w = Σ_j h_j e_uj with A = Σ_j h_j h_jᵀ + λ_u I, and w_0 HᵀH besides where unrated cells
+those with w_uf > 0, it solves A w = Σ_j h_j e_uj with A = Σ_j h_j h_jᵀ + λ_u I, and ω_0 HᵀH besides where unrated cells
 count: a sum over the rated items j of what the biases leave, e_uj = r_uj − b_u − c_j. So each part of a score is itself
 a sum over the user's own ratings,
 

@@ -110,12 +110,12 @@ class RowSolver:
         level = np.maximum(self._rows.mean(axis=0, dtype=np.float64), FLOOR)
         rows = np.tile(level.astype(number), (len(view.indptr) - 1, 1))
         penalty = self._objective.penalty(self._side, weight_of_rows(view), self._fixed.dtype, len(self._fixed))
-        gammas = tuple(number(gamma) for gamma in exponents(self._objective))
+        powers = tuple(number(power) for power in exponents(self._objective))
         loss = (number(self._objective.loss), number(FLOOR))
         with threads(1 if len(view.values) < PARALLEL_ROWS else n_threads):
             work = shares(view, self._fixed)
             for _ in range(SWEEPS):
-                multiply_rows(view, work, rows, self._fixed, penalty, self._columns, loss, gammas)
+                multiply_rows(view, work, rows, self._fixed, penalty, self._columns, loss, powers)
         return rows
 
 

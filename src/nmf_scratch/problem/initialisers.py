@@ -7,7 +7,7 @@
 
 NNDSVD (Boutsidis & Gallopoulos 2008) needs a complete matrix. Filling the holes by the bias model gives
 
-    M = S + (μ + b) 1ᵀ + 1 cᵀ      with S = ratings − bias model on the observed pairs, 0 elsewhere,        (INIT.1)
+    M = E + (μ + b) 1ᵀ + 1 cᵀ      with E = ratings − bias model on the observed pairs, 0 elsewhere,        (INIT.1)
 
 a sparse matrix plus one of rank two. Its leading singular vectors come from products M x and Mᵀ y alone, each of cost
 O(n_ratings + n_users + n_items): M itself is never formed. Each pair of singular vectors is split into its positive

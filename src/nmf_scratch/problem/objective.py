@@ -1,17 +1,17 @@
-r"""The problem that every solver solves, in plain NumPy: value, gradient, optimality. The judge of all solvers.
+r"""The problem that every solver solves, in plain NumPy: value, gradient, optimality. The measure of all solvers.
 
 With Ω the observed pairs, r̂_ui = w_u · h_i  (P.1)  and e_ui = r_ui − r̂_ui,
 
-    f(W, H) = Σ_(u,i)∈Ω d(r_ui | r̂_ui)  +  Σ_uf λ_uf (½ (1−ρ) (w_uf − m_f)² + ρ w_uf)  +  the same over H          (P.2)
+    f(W, H) = Σ_(u,i)∈Ω ℓ(r_ui | r̂_ui)  +  Σ_uf λ_uf (½ (1−ρ) (w_uf − m_f)² + ρ w_uf)  +  the same over H          (P.2)
 
     subject to W ≥ 0, H ≥ 0, with gradient
 
     ∂f/∂w_uf = − Σ_i∈Ω_u g_ui h_if  +  λ_uf ((1−ρ) (w_uf − m_f) + ρ),       g_ui = e_ui r̂_ui^(β−2).               (P.3)
 
-The loss d is the β-divergence (Févotte & Idier 2011), scaled so that β = 2 is ½ e²; β = 1 is Kullback–Leibler's and
+The loss is the β-divergence (Févotte & Idier 2011), scaled so that β = 2 is ½ e²; β = 1 is Kullback–Leibler's and
 β = 0 Itakura–Saito's:
 
-    d(r | r̂) = (r^β + (β−1) r̂^β − β r r̂^(β−1)) / (β (β−1)),   r log(r/r̂) − r + r̂ at 1,   r/r̂ − log(r/r̂) − 1 at 0.  (P.6)
+    ℓ(r | r̂) = (r^β + (β−1) r̂^β − β r r̂^(β−1)) / (β (β−1)),   r log(r/r̂) − r + r̂ at 1,   r/r̂ − log(r/r̂) − 1 at 0.  (P.6)
 
 The penalty is chosen per kind of column:
 
@@ -30,16 +30,16 @@ The penalty is chosen per kind of column:
 Where ratings have weights, each term of a sum over Ω is multiplied by its own, and n_u is the sum of the weights: a
 rating of weight 3 is worth the same rating three times.
 
-Where cells that nobody rated count as well, with `unobserved_weight` w_0, *every* cell pulls its prediction to zero,
+Where cells that nobody rated count as well, with `unobserved_weight` ω_0, *every* cell pulls its prediction to zero,
 
-    f(W, H) + ½ w_0 Σ_u Σ_i r̂_ui²,                                                                              (CELL.1)
+    f(W, H) + ½ ω_0 Σ_u Σ_i r̂_ui²,                                                                              (CELL.1)
 
 rated ones too, which pull to their rating besides (Hu, Koren & Volinsky 2008; in this form Rendle et al. 2022). The sum
 over all cells needs no cell: with the Gram matrices WᵀW and HᵀH of K × K numbers,
 
     Σ_u Σ_i r̂_ui² = Σ_fj (WᵀW)_fj (HᵀH)_fj,       half its gradient W HᵀH for W, H WᵀW for H,                   (CELL.2)
 
-the curvature (P.4) has w_0 (HᵀH)_ff more, and a row's strength counts its cells, λ_uf = alpha (n_u + w_0 n_items)^ν.
+the curvature (P.4) has ω_0 (HᵀH)_ff more, and a row's strength counts its cells, λ_uf = alpha (n_u + ω_0 n_items)^ν.
 
 A point is stationary when no allowed step helps, i.e. when w = max(0, w − g/q) for gradient g and any q > 0. Taking
 for q the curvature of the coordinate,
@@ -76,7 +76,7 @@ FLOOR = 1e-12
 """Least prediction that a divergence other than squared error is asked about, for ratings scaled to a mean of 1."""
 
 PART_RATINGS = 2**21
-"""Ratings judged at once: a few hundred megabytes however many there are."""
+"""Ratings taken at once: a few hundred megabytes however many there are."""
 
 Matrix = NDArray[np.float64]
 
@@ -124,7 +124,7 @@ class Objective:
     loss : float
         β of the β-divergence, from 0 to 2: 2 is squared error.
     unobserved_weight : float
-        w_0, the weight with which every cell, rated or not, pulls its prediction to zero; for squared error only.
+        ω_0, the weight with which every cell, rated or not, pulls its prediction to zero; for squared error only.
     """
 
     alpha: tuple[float, float] = (0.0, 0.0)
@@ -293,7 +293,7 @@ def exponent(weighting: str | float) -> float:
 
 
 def divergence(ratings: Matrix, predictions: Matrix, beta: float) -> Matrix:
-    """Return the β-divergence d(r | r̂) of each pair, equation (P.6), shape (n_ratings,)."""
+    """Return the β-divergence of each pair, equation (P.6), shape (n_ratings,)."""
     if beta == 2:
         return 0.5 * (ratings - predictions) ** 2  # (P.6)
     p = np.maximum(predictions, FLOOR)

@@ -57,7 +57,7 @@ class Material:
     validation : TrainingHistory, optional
         Of a fit that held ratings out.
     held_out : HeldOut, optional
-        A fit whose predictions can be judged.
+        A fit whose predictions can be evaluated.
     comparison : Comparison, optional
         Solvers on the same data.
     command : str

@@ -9,7 +9,7 @@ user u minimises ½ w·Aw − d·w, where
 
 Where cells that nobody rated count too (`nmf_scratch.problem.objective`), with G = HᵀH over all items,
 
-    A_fj ← A_fj + w_0 G_fj,      d_f ← d_f − w_0 G_f,frozen                                         (CELL.3)
+    A_fj ← A_fj + ω_0 (HᵀH)_fj,  d_f ← d_f − ω_0 (HᵀH)_f,frozen                                     (CELL.3)
 
 How these sums are taken, and how such a problem is solved, by block principal pivoting or by coordinate descent, is in
 `nmf_scratch.solvers.exact_rows`. Derived, with an example by hand, in docs/learn/alternating-least-squares.md.

@@ -82,7 +82,7 @@ class Solver(Protocol):
 
 @runtime_checkable
 class Rewinds(Protocol):
-    """A solver with a step size: where it diverges, it is mended by going back with half of it."""
+    """A solver with a step size: where it diverges, it recovers by going back with half of it."""
 
     def rewind(self, state: State, epoch: int) -> None:
         """Go on with half the step after an earlier epoch, whose W and H are back."""

@@ -5,12 +5,12 @@ and they may happen at once. Cut users and items into B groups each: the ratings
 which no group of users and no group of items occurs twice are a *stratum*; they are swept in parallel, without locks
 and without races. An epoch is B strata that together hold every block once:
 
-    stratum s = { (π(b), σ((b + s) mod B)) : b = 0 … B−1 },    s = 0 … B−1                          (BLOCK.1)
+    stratum j = { (σ_W(l), σ_H((l + j) mod B)) : l = 0 … B−1 },    j = 0 … B−1                      (BLOCK.1)
 
-with π and σ new random permutations of the groups in each epoch. Inside a block each visit is that of projected
+with σ_W and σ_H new random permutations of the groups in each epoch. Inside a block each visit is that of projected
 stochastic gradient descent, (SGD.1) to (SGD.4).
 
-A stratum lasts as long as its largest block, so rows are dealt to the groups by their number of ratings, as in
+A stratum lasts as long as its largest block, so rows are given to the groups by their number of ratings, as in
 `nmf_scratch.solvers.grid`, which also cuts large blocks into tiles whose rows fit a processor's cache: even on one
 thread it is the fastest way through the ratings. The price: inside a tile the order never changes again.
 
@@ -36,7 +36,7 @@ from nmf_scratch._random import SHUFFLE, generator
 from nmf_scratch.data.ratings import Ratings
 from nmf_scratch.problem.factors import Factors
 from nmf_scratch.solvers.base import Defaults, State
-from nmf_scratch.solvers.grid import Grid, Side, Visits, in_pieces, into_grid, shuffle_tiles, tour
+from nmf_scratch.solvers.grid import Grid, Side, Visits, in_pieces, into_grid, shuffle_tiles, visiting_order
 from nmf_scratch.solvers.sgd import sgd_sweep
 from nmf_scratch.solvers.stochastic import Stochastic
 
@@ -82,7 +82,7 @@ class BlockSGD(Stochastic):
     def sweep(self, state: State, step: Any) -> float:
         """Sweep every block once, stratum by stratum."""
         grid, rng = state["grid"], generator(state["key"], SHUFFLE, state["epoch"])
-        tiles = tour(grid, strata(grid.n_blocks, rng), rng)
+        tiles = visiting_order(grid, strata(grid.n_blocks, rng), rng)
         columns = (*grid.triples, read_only(grid.weights))
         squares = sweep_strata(tiles, grid.starts, columns, state["side_W"], state["side_H"], state["biases"], step)
         return float(squares.sum())

@@ -13,7 +13,7 @@ For user u and every free column f in turn,
 and the same for every item with the roles swapped. Where cells that nobody rated count too
 (`nmf_scratch.problem.objective`), with G = HᵀH over all items,
 
-    p_f ← p_f − w_0 Σ_j G_fj w_uj + w_0 G_ff w_uf,      q_f ← q_f + w_0 G_ff                       (CELL.4)
+    p_f ← p_f − ω_0 Σ_j (HᵀH)_fj w_uj + ω_0 (HᵀH)_ff w_uf,      q_f ← q_f + ω_0 (HᵀH)_ff       (CELL.4)
 
 at O(k) a column, however many cells there are (He et al. 2016, "eALS"). Derived in docs/learn/coordinate-descent.md.
 
@@ -105,7 +105,7 @@ def descend_rows(
         Runs of rows to share out, see `nmf_scratch.solvers.rows.even_spans`.
     W, H : ndarray, shapes (n_rows, K) and (n_columns, K)
     cells : ndarray, shape (K, K) or (0, 0)
-        w_0 HᵀH, or nothing.
+        ω_0 HᵀH, or nothing.
     penalty : Penalty
         Of the side of W.
     columns : Columns

@@ -4,14 +4,14 @@ Alternating solvers creep along curved valleys in many similar steps. Doing part
 epoch, saves many of them. With x_t the accepted factors and y_t the extrapolated ones,
 
     x_{t+1} = epoch(y_t)                                                                            (EX.1)
-    y_t     = max(x_t / 2, x_t + β_t (x_t − x_{t−1}))                                            (EX.2)
+    y_t     = max(x_t / 2, x_t + ζ_t (x_t − x_{t−1}))                                            (EX.2)
 
 If x_{t+1} has a higher objective than x_t it is thrown away: the epoch is done again from x_t itself, which a monotone
-solver cannot fail, and β_t is divided by η = 1.5; otherwise it grows by γ = 1.05 up to a cap. The cap itself grows by
-1.01, and falls back to the last β that worked. So accepted iterates never increase the objective, whatever β does.
+solver cannot fail, and ζ_t is divided by 1.5; otherwise it grows by 1.05 up to a cap. The cap itself grows by
+1.01, and falls back to the last ζ that worked. So accepted iterates never increase the objective, whatever ζ does.
 
 The floor x_t / 2 in (EX.2) keeps entries positive that multiplicative updates would otherwise lock at zero. Cost: one
-look at the objective per epoch, and a second epoch where the first was thrown away. The choice of β is a heuristic of
+look at the objective per epoch, and a second epoch where the first was thrown away. The choice of ζ is a heuristic of
 the paper; there is no theory for its speed.
 
 Reference: Ang & Gillis, *Accelerating nonnegative matrix factorization algorithms using extrapolation*, Neural
@@ -30,13 +30,13 @@ from nmf_scratch.problem.objective import Objective
 from nmf_scratch.solvers.base import State
 
 FIRST, GROWTH, CAP_GROWTH, SHRINK = 0.5, 1.05, 1.01, 1.5
-"""β at the start, γ, the growth of the cap, and η: the values of the paper."""
+"""ζ at the start, its growth, that of the cap, and what it is divided by: the values of the paper."""
 
 
 def prepare_extrapolation(state: State, train: Ratings, factors: Factors, objective: Objective) -> State:
     """Add to a solver's state what `extrapolated_epoch` needs."""
     return state | {
-        "judge": (objective, train, factors),
+        "measure": (objective, train, factors),
         "before": (factors.W.copy(), factors.H.copy()),
         "objective": objective.value(train, factors),
         "momentum": FIRST,
@@ -65,5 +65,5 @@ def extrapolated_epoch(plain_epoch: Callable[[State], None], state: State) -> No
 
 
 def _value(state: State) -> float:
-    objective, train, factors = state["judge"]
+    objective, train, factors = state["measure"]
     return float(objective.value(train, factors))

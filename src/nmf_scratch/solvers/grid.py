@@ -5,11 +5,11 @@ of its time waiting for them. So users and items are cut into groups, whose rati
 after tile is visited: the rows of one tile fit the cache. The ratings are copied into this order once, shuffled inside
 each tile; every epoch takes the tiles in a new order.
 
-Ratings have long tails. So rows are sorted by their number of ratings and dealt to the groups like cards, back and
-forth: all groups get about as many ratings, and of each kind of row. With B groups the row of rank p (from 0) goes,
-with a = p mod 2B, to
+Ratings have long tails. So rows are sorted by their number of ratings and given to the groups in turns, back and
+forth: all groups get about as many ratings, and of each kind of row. With B groups the row of rank j (from 0) goes,
+with l = j mod 2B, to
 
-    group min(a, 2B − 1 − a)                                                                        (BLOCK.2)
+    group min(l, 2B − 1 − l)                                                                        (BLOCK.2)
 
 A block of several tiles is visited group of users by group of users: these rows stay in the cache while the groups of
 items change. Factors that fit the cache as a whole need no tiles: their ratings are shuffled as a whole, once, and cut
@@ -112,7 +112,7 @@ def into_grid(train: Ratings, factors: Factors, n_blocks: int, least: int = 1) -
     if (len(factors.W) + len(factors.H)) * row_bytes <= CACHE_BYTES:
         users = items = 1
     users, items = (max(n, -(-least // n_blocks)) for n in (users, items))
-    groups = deal(train.user_counts, n_blocks * users), deal(train.item_counts, n_blocks * items)
+    groups = balanced_groups(train.user_counts, n_blocks * users), balanced_groups(train.item_counts, n_blocks * items)
     values = train.values.astype(factors.W.dtype, copy=False)
     where = (*groups, n_blocks * users, n_blocks * items)
     starts, *triples = into_tiles(train.users, train.items, values, *where)
@@ -129,8 +129,8 @@ def tiles_per_block(n_bytes: int) -> int:
     return max(1, -(-n_bytes // TILE_BYTES))
 
 
-def deal(counts: NDArray[np.int64], n_groups: int) -> NDArray[np.int64]:
-    """Return the group of each row, equation (BLOCK.2): rows by falling count, dealt back and forth."""
+def balanced_groups(counts: NDArray[np.int64], n_groups: int) -> NDArray[np.int64]:
+    """Return the group of each row, equation (BLOCK.2): rows by falling count, back and forth."""
     lap = np.arange(len(counts)) % (2 * n_groups)
     groups = np.empty(len(counts), dtype=np.int64)
     groups[np.argsort(-counts, kind="stable")] = np.minimum(lap, 2 * n_groups - 1 - lap)  # (BLOCK.2)
@@ -146,7 +146,7 @@ def shuffle_tiles(grid: Grid, rng: np.random.Generator) -> None:
             column[first:last] = column[order]
 
 
-def tour(grid: Grid, blocks: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
+def visiting_order(grid: Grid, blocks: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
     """Return the tiles of each block in a new order: group of users by group of users, the items' groups for each.
 
     Parameters
@@ -181,7 +181,9 @@ def in_pieces(grid: Grid) -> Grid:
 
 def visits(grid: Grid, rng: np.random.Generator) -> Visits:
     """Return the visits of an epoch, for a grid of one block."""
-    return Visits(tour(grid, np.zeros(1, np.int64), rng)[0], grid.starts, *grid.triples, read_only(grid.weights))
+    return Visits(
+        visiting_order(grid, np.zeros(1, np.int64), rng)[0], grid.starts, *grid.triples, read_only(grid.weights)
+    )
 
 
 class Side(NamedTuple):

@@ -6,10 +6,10 @@ multiply the entry by their ratio. Non-negativity is then free: a product of non
     r̂_ui  = w_u · h_i                                                    for i in Ω_u               (MU.1)
     num_f = Σ_i∈Ω_u r_ui r̂_ui^(β−2) h_if + λ_uf (1−ρ) m_f                                           (MU.2)
     den_f = Σ_i∈Ω_u r̂_ui^(β−1) h_if + λ_uf ((1−ρ) w_uf + ρ)                                         (MU.3)
-    w_uf ← w_uf · (num_f / den_f)^γ                                                                 (MU.4)
+    w_uf ← w_uf · (num_f / den_f)^exponent                                                          (MU.4)
 
 and the same for every item with the roles swapped (λ, ρ, m and β are those of `nmf_scratch.problem.objective`; squared
-error is β = 2). The exponent γ is what the proof of monotonicity allows: 1/(3−β) for a column with a ridge
+error is β = 2). The exponent is what the proof of monotonicity allows: 1/(3−β) for a column with a ridge
 (Tan & Févotte 2013), else 1 for β ≥ 1 and 1/(2−β) below (Févotte & Idier 2011). For squared error it is always 1.
 Derived in docs/learn/multiplicative-updates.md.
 
@@ -67,11 +67,11 @@ class MultiplicativeUpdates(RowWise):
     defaults: ClassVar[Defaults] = Defaults(alpha=0.24, alpha_bias=16.0, max_iter=200)
 
     def start(self, train: Ratings, factors: Factors, objective: Objective, *, key: int, max_iter: int) -> State:
-        """Prepare both sides, β and γ in the dtype of the factors."""
+        """Prepare both sides, β and the exponents in the dtype of the factors."""
         number = factors.W.dtype.type
         return super().start(train, factors, objective, key=key, max_iter=max_iter) | {
             "loss": (number(objective.loss), number(FLOOR)),
-            "exponents": tuple(number(gamma) for gamma in exponents(objective)),
+            "exponents": tuple(number(exponent) for exponent in exponents(objective)),
         }
 
     def half_step(self, side: Side, state: State) -> None:
@@ -91,7 +91,7 @@ def shares(view: Compressed, partners: NDArray[Any]) -> tuple[NDArray[np.int64],
 
 
 def exponents(objective: Objective) -> tuple[float, float]:
-    """Return γ of (MU.4) for latent and for bias columns."""
+    """Return the exponents of (MU.4) for latent and for bias columns."""
     beta = objective.loss
     free = 1.0 if beta >= 1 else 1 / (2 - beta)
     with_ridge = 1 / (3 - beta)
@@ -126,7 +126,7 @@ def multiply_rows(
     loss : (beta, floor)
         β of the divergence, and the least prediction it is asked about; in the dtype of the factors, as all numbers.
     exponents : tuple of float
-        γ of latent and of bias columns.
+        Of latent and of bias columns.
     """
     _, indices, values, weights = view
     spans, cuts = work

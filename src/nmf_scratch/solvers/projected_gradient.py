@@ -19,15 +19,15 @@ without A itself. `step="row"` takes the classical single step, with the largest
 
 but a bias column has several times the row sum of a latent one, and would slow all others down. Momentum, with τ_1 = 1:
 
-    τ_{s+1} = ½ (1 + √(1 + 4 τ_s²)),   γ_s = (τ_s − 1) / τ_{s+1}                                    (PGD.5)
-    y ← w' + γ_s (w' − w),   w ← w'                                                                 (PGD.6)
+    τ_{s+1} = ½ (1 + √(1 + 4 τ_s²)),   ζ_s = (τ_s − 1) / τ_{s+1}                                    (PGD.5)
+    y ← w' + ζ_s (w' − w),   w ← w'                                                                 (PGD.6)
 
 Momentum can overshoot where a step cannot. It is dropped, s back to 1, when the last move went uphill,
 
     g · (w' − w) > 0                                                                                (PGD.7)
 
 and when the row's objective rose; then the step is undone as well. So the objective never goes up. The residuals of y
-are the same mixture (PGD.6) of known residuals as y is, hence this check is free: a step is two passes, one for g, one
+are the same combination (PGD.6) of known residuals as y is, so this check is free: a step is two passes, one for g, one
 for the residuals of w'. Cost: O(inner_steps · n_ratings · K). Derived in docs/learn/projected-gradient.md.
 
 The same in plain NumPy, its naive twin: tests/reference/projected_gradient.py.
@@ -88,16 +88,16 @@ class ProjectedGradient(RowWise):
     def start(self, train: Ratings, factors: Factors, objective: Objective, *, key: int, max_iter: int) -> State:
         """Prepare both sides, and the momentum of each step."""
         state = super().start(train, factors, objective, key=key, max_iter=max_iter)
-        return state | {"gammas": momentum(self.inner_steps).astype(factors.W.dtype)}
+        return state | {"momentum": momentum(self.inner_steps).astype(factors.W.dtype)}
 
     def half_step(self, side: Side, state: State) -> None:
         """Take a few accelerated steps on each row."""
         X, partners, view, penalty, columns, *_ = side
-        descend_rows(view, X, partners, penalty, columns, state["gammas"], self.step == "row")
+        descend_rows(view, X, partners, penalty, columns, state["momentum"], self.step == "row")
 
 
 def momentum(n_steps: int) -> NDArray[np.float64]:
-    """Return γ of the first steps after a restart, shape (n_steps,): 0, 0.28, 0.43, … towards 1."""
+    """Return ζ of the first steps after a restart, shape (n_steps,): 0, 0.28, 0.43, … towards 1."""
     tau, shares = 1.0, []
     for _ in range(n_steps):
         after = 0.5 * (1 + math.sqrt(1 + 4 * tau * tau))  # (PGD.5)
@@ -128,7 +128,7 @@ def descend_rows(
     columns : Columns
         Layout of W.
     momentum : ndarray, shape (n_steps,)
-        γ of each step, in the dtype of the factors.
+        ζ of each step, in the dtype of the factors.
     one_step : bool
         Whether all columns of a row share the smallest of their steps.
     """
@@ -188,7 +188,7 @@ def descend(w: Vector, H: NDArray[Any], own: Terms, terms: Terms, bound: Vector,
     bound : ndarray, shape (K,)
         D.
     momentum : ndarray, shape (n_steps,)
-        γ.
+        ζ.
     """
     items, targets, _ = own
     ahead, new, gradient, errors = w.copy(), w.copy(), np.empty_like(w), np.empty_like(targets)  # ahead is y, new is w'
@@ -209,11 +209,11 @@ def descend(w: Vector, H: NDArray[Any], own: Terms, terms: Terms, bound: Vector,
             continue
         if uphill > 0:  # (PGD.7)
             age = 0
-        gamma = momentum[age]
+        zeta = momentum[age]
         for f in range(len(w)):
-            ahead[f] = new[f] + gamma * (new[f] - w[f])  # (PGD.6)
+            ahead[f] = new[f] + zeta * (new[f] - w[f])  # (PGD.6)
         for p in range(len(items)):
-            errors_ahead[p] = errors_new[p] + gamma * (errors_new[p] - errors[p])  # (PGD.6)
+            errors_ahead[p] = errors_new[p] + zeta * (errors_new[p] - errors[p])  # (PGD.6)
         copy_into(w, new)
         copy_into(errors, errors_new)
         value, age = min(value, value_new), age + 1

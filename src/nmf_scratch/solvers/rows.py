@@ -58,7 +58,7 @@ class Side(NamedTuple):
     work : Any
         How threads share out the rows: what `RowWise.share_out` returned.
     unobserved_weight : float
-        w_0 of (CELL.1).
+        ω_0 of (CELL.1).
     """
 
     X: NDArray[Any]

@@ -176,4 +176,4 @@ def test_chance_is_drawn_beside_what_is_observed(figures):
     left, right = figures["user-likeness"].axes
     assert sum(bar.get_height() for bar in left.patches) == pytest.approx(1)
     observed, chance = right.patches
-    assert chance.get_data().values.max() > observed.get_data().values.max()  # planted tastes spread the observed
+    assert chance.get_data().values.max() > observed.get_data().values.max()  # planted factors spread the observed

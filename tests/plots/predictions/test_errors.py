@@ -16,7 +16,7 @@ from nmf_scratch.plots.predictions import (
 from nmf_scratch.plots.style import alt_text, use_theme
 
 
-def judged(n=3000, levels=5):
+def evaluated(n=3000, levels=5):
     """Make predictions that say 3 + (r − 3) / 2 plus noise for a true rating r."""
     rng = np.random.default_rng(0)
     rating = rng.integers(1, levels + 1, n).astype(float)
@@ -35,7 +35,7 @@ def dots(axes, marker="o"):
 
 
 def test_boxes_are_the_quantiles():
-    table = residuals_by_rating(judged())
+    table = residuals_by_rating(evaluated())
     axes = plot_residuals(table).axes[0]
     boxes = [(bar.get_y(), bar.get_y() + bar.get_height()) for bar in axes.patches]
     np.testing.assert_allclose(boxes, table[["q25", "q75"]])
@@ -49,7 +49,7 @@ def test_boxes_are_the_quantiles():
 
 
 def test_calibration_stands_at_the_means_with_counts_below_them():
-    table = calibration_bins(judged())
+    table = calibration_bins(evaluated())
     axes = plot_calibration(table).axes[0]
     shown = table[table["n"] >= 20]
     np.testing.assert_allclose(dots(axes), shown[["predicted", "observed"]])
@@ -60,10 +60,10 @@ def test_calibration_stands_at_the_means_with_counts_below_them():
     assert max(bar.get_y() + bar.get_height() for bar in axes.patches) < shown["low"].min()
 
 
-def test_few_ratings_are_not_judged():
-    table = calibration_bins(judged(15))
+def test_few_ratings_are_not_evaluated():
+    table = calibration_bins(evaluated(15))
     axes = plot_calibration(table).axes[0]
-    assert alt_text(axes.figure) == "Too few ratings to judge calibration: 15."
+    assert alt_text(axes.figure) == "Too few ratings to evaluate calibration: 15."
     assert len(dots(axes)) == 0
 
 
@@ -87,5 +87,5 @@ def test_groups_stand_at_their_errors():
 @pytest.mark.parametrize("levels", [5, 11, 99])
 def test_they_can_be_read_side_by_side(levels, theme):
     with use_theme(theme):
-        for figure in (plot_errors(judged(levels=levels)), plot_groups(judged(levels=levels))):
+        for figure in (plot_errors(evaluated(levels=levels)), plot_groups(evaluated(levels=levels))):
             assert_legible(figure)

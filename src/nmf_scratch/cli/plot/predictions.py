@@ -1,8 +1,8 @@
-"""`nmf-scratch plot predictions`: where a trained model is right and wrong, judged on ratings it has not seen.
+"""`nmf-scratch plot predictions`: where a trained model is right and wrong, evaluated on ratings it has not seen.
 
-The model of a run is fitted to all ratings, so there are none left to judge it by. They are in its file, though: one
-part in --folds of them is held out, and a copy with the same parameters and seed, fitted to the others, is judged. The
-explanation is the model's own.
+The model of a run is fitted to all ratings, so there are none left to test it on. They are in its file, though: one
+part in --folds of them is held out, and a copy with the same parameters and seed, fitted to the others, takes the test.
+The explanation is the model's own.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def predictions(
     dark: DarkOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Draw errors, calibration, lists and one explanation of a trained model, judged on ratings held out for it."""
+    """Draw errors, calibration, lists and one explanation of a trained model, evaluated on ratings held out for it."""
     from nmf_scratch.plots.predictions import prediction_figures
 
     trained, path = load_model(model, RUNS)
@@ -64,7 +64,7 @@ def _hold_out(model: NMF, folds: int) -> HeldOut:
     with EpochProgress(model.epochs(), f"fit without 1 part in {folds}") as bar:
         held_out = hold_out(model, n_folds=folds, callbacks=(bar,))
     note(
-        f"judged on {len(held_out.test):,} ratings, 1 part in {folds} of the model's own, by a copy with the same "
+        f"evaluated on {len(held_out.test):,} ratings, 1 part in {folds} of the model's own, by a copy with the same "
         f"parameters that was fitted to the other {len(held_out.train):,}"
     )
     return held_out

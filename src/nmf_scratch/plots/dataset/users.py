@@ -97,7 +97,7 @@ def plot_likeness(likeness: Likeness) -> Figure:
     -------
     Figure
         Two panels: items in common of two users; and the correlation of their ratings, where they have at least
-        `FEWEST_COMMON`, beside that of ratings dealt out anew within each item, which is what chance alone gives.
+        `FEWEST_COMMON`, beside that of ratings shuffled within each item, which is what chance alone gives.
     """
     with style():
         figure = new_figure(11.0, 4.4, f"How alike users are: all pairs of {likeness.n_users:,} drawn at random")

@@ -12,9 +12,9 @@ from nmf_scratch.evaluation.baselines import BiasModel
 from nmf_scratch.evaluation.diagnosis import (
     calibration_bins,
     errors_by_count,
+    evaluate_predictions,
     exposure,
     head_size,
-    judge_predictions,
     residuals_by_rating,
     typical_pair,
 )
@@ -68,7 +68,7 @@ def prediction_figures(
     InputError
         If the model was trained on one of the test ratings.
     """
-    table = judge_predictions(model, train, test)
+    table = evaluate_predictions(model, train, test)
     yield "prediction-errors", plot_errors(table)
     yield "prediction-groups", plot_groups(table)
     bias_model = BiasModel().fit(train[["user", "item"]], train["rating"])
@@ -82,7 +82,7 @@ def prediction_figures(
 
 
 def plot_errors(table: pd.DataFrame) -> Figure:
-    """Draw residuals by true rating and, beside them, calibration, from what `judge_predictions` returns."""
+    """Draw residuals by true rating and, beside them, calibration, from what `evaluate_predictions` returns."""
     with style():
         figure = new_figure(12.0, 5.0, f"How far off predictions are, on {len(table):,} held-out ratings")
         left, right = figure.subplots(1, 2)
@@ -92,7 +92,7 @@ def plot_errors(table: pd.DataFrame) -> Figure:
 
 
 def plot_groups(table: pd.DataFrame) -> Figure:
-    """Draw the error by popularity and, beside it, by activity, from what `judge_predictions` returns."""
+    """Draw the error by popularity and, beside it, by activity, from what `evaluate_predictions` returns."""
     with style():
         figure = new_figure(12.0, 4.8, f"For whom, and for what, predictions are good: {len(table):,} held-out ratings")
         left, right = figure.subplots(1, 2, sharey=True)

@@ -55,7 +55,7 @@ def plot_calibration(calibration: pd.DataFrame, *, axes: Axes | None = None) -> 
 
 def _sentence(calibration: pd.DataFrame, shown: pd.DataFrame) -> str:
     if not len(shown):
-        return f"Too few ratings to judge calibration: {calibration['n'].sum():,}."
+        return f"Too few ratings to evaluate calibration: {calibration['n'].sum():,}."
     gap = shown["observed"] - shown["predicted"]
     worst = shown.iloc[int(np.argmax(gap.abs()))]
     inside = int(((shown["low"] <= shown["predicted"]) & (shown["predicted"] <= shown["high"])).sum())
