@@ -35,7 +35,7 @@ def test_biases_are_as_much_of_the_way_as_the_problem_says():
     mean, biases = (
         float(re.search(rf"^\| {name} \| ([\d.]+)", readme, re.M)[1]) for name in ("global mean", "bias model")
     )
-    assert "more than four\nfifths of it" in PAGES[DOCS / "learn" / "the-problem.md"]
+    assert "more than four fifths of it" in PAGES[DOCS / "learn" / "the-problem.md"]
     assert 0.8 < (mean - biases) / (mean - min(errors().values())) < 0.9
 
 
