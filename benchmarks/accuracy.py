@@ -12,6 +12,7 @@ from pathlib import Path
 
 from nmf_scratch import NMF, PredefinedSplit, cross_validate, load_dataset
 from nmf_scratch.evaluation.baselines import BASELINES
+from nmf_scratch.fitting import resolve
 from nmf_scratch.plots.convergence import plot_convergence
 from nmf_scratch.plots.style import save_figure
 from nmf_scratch.solvers import SOLVERS
@@ -54,7 +55,7 @@ def draw(dataset, bar: float) -> None:
     """Draw how the default model converges on all ratings, and on nine tenths of them with the rest held out."""
     model = NMF(random_state=0).fit(dataset)
     watched = NMF(random_state=0, early_stopping=True, patience=model.max_iter_).fit(dataset)
-    title = f"NMF ({model.solver}, {model.n_components} factors) on MovieLens 100K"
+    title = f"NMF ({resolve(model).solver.name}, {model.n_components} factors) on MovieLens 100K"
     figure = plot_convergence(model.history_, title=title, validation=watched.history_, bar=bar)
     save_figure(figure, ROOT / "docs" / "figures" / "convergence.png")
 

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 from legibility import assert_legible
+from matplotlib.colors import to_rgba
 
 from nmf_scratch.plots.labels import label_ends, place_labels
 from nmf_scratch.plots.style import new_figure, style
@@ -67,7 +68,13 @@ class TestEnds:
     @pytest.mark.parametrize("ends", [[0.5] * 5, [0.0, 0.01, 0.02], [1.0, 0.99, 0.5, 0.51, 0.515, 0.0]])
     def test_where_ends_are_close_names_are_moved_apart_and_keep_their_order(self, ends):
         axes, labels = self.drawn(ends)
+        colours = {line.get_label(): to_rgba(line.get_color()) for line in axes.lines}
         assert_legible(axes.figure)
+        leaders = [text for text in axes.texts if not text.get_text()]
+        assert [leader.xy for leader in leaders] == [label.xy for label in labels]
+        assert [leader.arrow_patch.get_edgecolor() for leader in leaders] == [
+            colours[label.get_text()] for label in labels
+        ]
         heights = [label.get_window_extent().y0 for label in labels]
         assert heights == sorted(heights)
         assert [float(label.xy[1]) for label in labels] == pytest.approx(sorted(ends))

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from nmf_scratch.evaluation.comparison import excess, time_to
-from nmf_scratch.plots.labels import label_ends
+from nmf_scratch.plots.labels import halo, label_ends
 from nmf_scratch.plots.style import GREY, axes_of, describe, figure_of, log_axis, new_figure, plain, solver_look, style
 
 MOST = 5
@@ -114,7 +114,8 @@ def plot_comparison(table: pd.DataFrame, quantity: str, *, title: str, bar: floa
             if bar is not None:
                 axes.axhline(bar, color=GREY, linestyle=":", linewidth=1.5)
                 axes.annotate("bias model", (0.01, bar), (0, 2), xycoords=("axes fraction", "data"), fontsize=10,
-                              textcoords="offset points", va="bottom", in_layout=False)  # fmt: skip
+                              textcoords="offset points", va="bottom", in_layout=False,
+                              path_effects=halo())  # fmt: skip
             label_ends(axes, drawn)
         describe(panels[0, 0], _sentence(middle, what))
     return figure

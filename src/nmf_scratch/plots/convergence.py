@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from nmf_scratch.plots.labels import label_ends
+from nmf_scratch.plots.labels import halo, label_ends
 from nmf_scratch.plots.style import BLUE, GREY, ORANGE, describe, log_axis, new_figure, style
 
 if TYPE_CHECKING:
@@ -96,13 +96,15 @@ def _draw_errors(axes: Axes, frame: pd.DataFrame, held_out: pd.DataFrame, bar: f
         place = best["epoch"], best["valid_rmse"]
         axes.plot(*place, "v", color=ORANGE, markersize=9)
         side = "left" if place[0] < frame["epoch"].iloc[-1] / 2 else "right"
-        axes.annotate(f"lowest {place[1]:.3f}, epoch {place[0]:.0f}", place, (0, -10), textcoords="offset points",
-                      ha=side, va="top", fontsize=10)  # fmt: skip
+        up = bar is not None and place[1] > bar  # away from the line of the bias model
+        axes.annotate(f"lowest {place[1]:.3f}, epoch {place[0]:.0f}", place, (0, 10 if up else -10), ha=side,
+                      va="bottom" if up else "top", textcoords="offset points", fontsize=10,
+                      path_effects=halo())  # fmt: skip
         said += f", on those held out it is lowest after {best['epoch']:.0f} epochs, at {best['valid_rmse']:.4f}"
     if bar is not None:
         axes.axhline(bar, color=GREY, linestyle="--", linewidth=1.5)
         axes.annotate("bias model", (0.99, bar), (0, 3), xycoords=("axes fraction", "data"), ha="right", fontsize=10,
-                      textcoords="offset points", in_layout=False)  # fmt: skip
+                      textcoords="offset points", in_layout=False, path_effects=halo())  # fmt: skip
         said += f"; the bias model has {bar:.4f}"
     describe(axes, f"{said}.")
 

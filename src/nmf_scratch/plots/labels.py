@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
-from matplotlib.patheffects import withStroke
+from matplotlib.patheffects import AbstractPathEffect, withStroke
 from matplotlib.text import Annotation
 from matplotlib.transforms import Bbox
 
@@ -19,6 +19,11 @@ from nmf_scratch.plots.style import figure_of, paper
 _AROUND = ((1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (1, -1), (-1, 1), (-1, -1))
 _SIDES = {1: "left", 0: "center", -1: "right"}
 _LEVELS = {1: "bottom", 0: "center", -1: "top"}
+
+
+def halo() -> list[AbstractPathEffect]:
+    """Return the rim that keeps text legible on lines."""
+    return [withStroke(linewidth=2.5, foreground=paper())]
 
 
 def place_labels(
@@ -80,7 +85,7 @@ def _first_free(
         label = axes.annotate(
             text, (point[0], point[1]), (right * reach, up * reach), textcoords="offset points", fontsize=size,
             ha=_SIDES[right], va=_LEVELS[up], in_layout=False, zorder=5, annotation_clip=True,
-            path_effects=[withStroke(linewidth=2.5, foreground=paper())],
+            path_effects=halo(),
         )  # fmt: skip
         box = label.get_window_extent()
         inside = frame.x0 <= box.x0 and box.x1 <= frame.x1 and frame.y0 <= box.y0 and box.y1 <= frame.y1
@@ -105,7 +110,8 @@ def label_ends(axes: Axes, lines: Sequence[Line2D], *, size: float = 10.0) -> li
     Returns
     -------
     list of Annotation
-        One name per line that has a visible point, beside its last one; where ends are close, names are moved apart.
+        One name per line that has a visible point, beside its last one; where ends are close, names are moved apart,
+        and a leader in the colour of the line joins each to its end.
     """
     figure_of(axes).draw_without_rendering()
     frame, height = axes.get_window_extent(), 1.25 * size * figure_of(axes).dpi / 72
@@ -118,14 +124,25 @@ def label_ends(axes: Axes, lines: Sequence[Line2D], *, size: float = 10.0) -> li
     ends.sort(key=lambda end: end[0][1])
     places = _apart([float(point[1]) for point, _ in ends], height, frame.y0, frame.y1)
     dpi, to_data = figure_of(axes).dpi, axes.transData.inverted()
+    shifts = [(place - float(point[1])) * 72 / dpi for (point, _), place in zip(ends, places, strict=True)]
+    moved = any(abs(shift) > size / 4 for shift in shifts)
+    for (point, line), shift in zip(ends, shifts, strict=True):
+        if moved:
+            _lead(axes, tuple(to_data.transform(point)), (17, shift), line)
     return [
         axes.annotate(
-            str(line.get_label()), tuple(to_data.transform(point)), (6, (place - point[1]) * 72 / dpi),
+            str(line.get_label()), tuple(to_data.transform(point)), (18 if moved else 6, shift),
             textcoords="offset points", fontsize=size, va="center", annotation_clip=False,
-            path_effects=[withStroke(linewidth=2.5, foreground=paper())], zorder=6,
+            path_effects=halo(), zorder=6,
         )
-        for (point, line), place in zip(ends, places, strict=True)
+        for (point, line), shift in zip(ends, shifts, strict=True)
     ]  # fmt: skip
+
+
+def _lead(axes: Axes, end: tuple[float, float], name: tuple[float, float], line: Line2D) -> None:
+    """Draw the stroke from a name to the end of its line."""
+    stroke = {"arrowstyle": "-", "color": line.get_color(), "linewidth": 1.0, "shrinkA": 0.0, "shrinkB": 3.0}
+    axes.annotate("", end, name, textcoords="offset points", arrowprops=stroke, annotation_clip=False, zorder=6)
 
 
 def _apart(places: list[float], gap: float, low: float, high: float) -> list[float]:
