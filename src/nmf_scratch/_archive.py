@@ -143,6 +143,11 @@ def replacing(path: str | Path) -> Iterator[IO[bytes]]:
     ------
     file
         Open for writing bytes. What is in it is on the disk before it gets its name.
+
+    Raises
+    ------
+    OSError
+        If the disk is full, say: of a failed write systems do not tell which file it was, so `path` is added.
     """
     path = Path(path)
     if not path.parent.is_dir():
@@ -155,10 +160,18 @@ def replacing(path: str | Path) -> Iterator[IO[bytes]]:
             file.flush()
             os.fsync(file.fileno())
         partial.replace(path)
-    except BaseException:
+    except BaseException as error:
         partial.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno and not error.filename:
+            raise OSError(error.errno, error.strerror, str(path)) from error
         raise
     _sync_folder(path.parent)
+
+
+def write_file(path: str | Path, content: str | bytes) -> None:
+    """Write a whole file in one step, text as UTF-8; see `replacing`."""
+    with replacing(path) as file:
+        file.write(content.encode() if isinstance(content, str) else content)
 
 
 def draft(path: Path) -> Path:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
+from nmf_scratch._archive import write_file
 from nmf_scratch._check import check_choice, check_number
 from nmf_scratch.cli._common import (
     WEIGHTING,
@@ -184,8 +185,8 @@ def _run(data: Dataset, splitter: Any, **settings: Any) -> pd.DataFrame:
 
 
 def _keep(folder: Path, table: pd.DataFrame, facts: dict[str, Any]) -> None:
-    table.to_csv(folder / "compare.csv", index=False)
-    (folder / "compare.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+    write_file(folder / "compare.csv", table.to_csv(index=False))
+    write_file(folder / "compare.json", json.dumps(facts, indent=2) + "\n")
 
 
 def _pretty(means: pd.DataFrame, title: str) -> Table:

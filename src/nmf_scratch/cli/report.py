@@ -59,7 +59,7 @@ def report(
     as_json: JsonOption = False,
 ) -> None:
     """Write one self-contained HTML page about a trained model: data, training, quality, factors, recommendations."""
-    from nmf_scratch._archive import replacing
+    from nmf_scratch._archive import write_file
     from nmf_scratch.report.material import RUN, read_json
 
     nmf, path = load_model(model, RUNS)
@@ -71,8 +71,7 @@ def report(
     given = {"--model": path, "--dataset": dataset, "--data-dir": data_dir, "--output": output}
     words = [word for name, value in given.items() if value is not None for word in (name, str(value))]
     text = _draw(replace(material, command=f"nmf-scratch report {shlex.join(words)}"))
-    with replacing(page) as file:
-        file.write(text.encode())
+    write_file(page, text)
     size = page.stat().st_size
     if as_json:
         print_json({"report": str(page), "model": str(path), "bytes": size})

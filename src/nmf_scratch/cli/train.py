@@ -36,6 +36,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from nmf_scratch._archive import write_file
 from nmf_scratch._version import __version__
 from nmf_scratch.cli._common import (
     RANK,
@@ -213,11 +214,11 @@ def write_run(
 
     means, n_folds = _means(model, scores), len(scores[model_name(model)])
     fitted, *others = _refit(model, data, n_folds, checkpoint)
-    fitted.history_.to_frame().to_csv(folder / "history.csv", index=False)
+    write_file(folder / "history.csv", fitted.history_.to_frame().to_csv(index=False))
     drawn: dict[str, Any] = {"title": f"{model_name(model)}, on {data.name}", "ranking": not others}
     if others:
         held_out, ranking = others
-        held_out.history_.to_frame().to_csv(folder / "history-validation.csv", index=False)
+        write_file(folder / "history-validation.csv", held_out.history_.to_frame().to_csv(index=False))
         drawn |= {"validation": held_out.history_, "bar": means[BIAS_MODEL]["rmse"]}
         fitted.save(folder / MODEL)
         ranking.save(folder / RANKING)
@@ -228,7 +229,7 @@ def write_run(
     except Exception as error:  # fonts, backends, names: a picture is not worth a training
         note(f"convergence.png cannot be drawn ({type(error).__name__}: {error}); the run is saved without it")
     if data.users is not None:
-        data.users.to_csv(folder / USERS, index=False)
+        write_file(folder / USERS, data.users.to_csv(index=False))
     by_fold = {name: plain(table.to_dict("list")) for name, table in scores.items()}
     _write_json(folder / "metrics.json", {"mean": means, "by_fold": by_fold})
     _write_json(folder / "run.json", provenance(fitted, data, options))
@@ -302,7 +303,7 @@ def data_hash(data: Dataset) -> str:
 
 
 def _write_json(path: Path, content: Any) -> None:
-    path.write_text(json.dumps(content, indent=2, ensure_ascii=False, default=str) + "\n", encoding="utf-8")
+    write_file(path, json.dumps(content, indent=2, ensure_ascii=False, default=str) + "\n")
 
 
 if __name__ == "__main__":

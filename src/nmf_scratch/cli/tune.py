@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
+from nmf_scratch._archive import write_file
 from nmf_scratch._check import InputError, check_number
 from nmf_scratch.cli._common import (
     INTERRUPTED,
@@ -232,7 +233,7 @@ def _write(folder: Path, search: Search, bar: float, title: str) -> None:
     from nmf_scratch.plots.style import save_figure
     from nmf_scratch.plots.tuning import plot_tuning
 
-    search.table.to_csv(folder / "tuning.csv", index=False)
+    write_file(folder / "tuning.csv", search.table.to_csv(index=False))
     save_figure(plot_tuning(search.table, title=title, bar=bar), folder / "tuning.png")
 
 

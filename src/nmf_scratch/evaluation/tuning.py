@@ -42,7 +42,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from nmf_scratch._archive import replacing
+from nmf_scratch._archive import write_file
 from nmf_scratch._check import InputError, check_choice, check_number
 from nmf_scratch._html import summary
 from nmf_scratch._random import SEARCH, generator
@@ -297,8 +297,7 @@ class _Store:
                 self.trials = {_place(other): other for other in self._read(self.path)} | self.trials
             content = {"format": FORMAT, "format_version": FORMAT_VERSION, "search": self.identity}
             text = json.dumps({**content, "trials": [*self.trials.values()]}, indent=1) + "\n"
-            with replacing(self.path) as file:
-                file.write(text.encode())
+            write_file(self.path, text)
         return trial
 
 

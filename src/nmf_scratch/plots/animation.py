@@ -17,6 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from nmf_scratch._archive import write_file
 from nmf_scratch.evaluation.demonstrations import Path as Way
 from nmf_scratch.evaluation.demonstrations import Reconstruction, minimum, paths, reconstruct, value
 from nmf_scratch.plots.style import (
@@ -218,7 +219,7 @@ def save_animation(animation: Moving, path: str | Path) -> str:
         with style(), mpl.rc_context({"savefig.dpi": DPI}):
             animation.save(path, writer=PillowWriter(fps=FRAMES_PER_SECOND))
     else:
-        path.write_text(_page(animation), encoding="utf-8")
+        write_file(path, _page(animation))
     return alt_text(animation.figure)
 
 

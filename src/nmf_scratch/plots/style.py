@@ -25,6 +25,7 @@ from matplotlib.figure import Figure
 from matplotlib.rcsetup import cycler
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
+from nmf_scratch._archive import write_file
 from nmf_scratch._console import visible
 
 # Okabe & Ito (2008), the palette made for colour-blind readers; the grey is legible on white and on black alike.
@@ -216,7 +217,7 @@ def save_figure(figure: Figure, path: str | Path) -> str:
     The text (`alt_text`) is stored in the file under the standard name, Description.
     """
     path = Path(path)
-    path.write_bytes(figure_bytes(figure, path.suffix.removeprefix(".")))
+    write_file(path, figure_bytes(figure, path.suffix.removeprefix(".")))
     return alt_text(figure)
 
 
