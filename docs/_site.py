@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import _pages
+import _papers
 import typer
 from docutils import nodes
 from sphinx import addnodes
@@ -76,7 +77,7 @@ def prepare(app: Sphinx, docname: str, source: list[str]) -> None:
         source[0] = index.replace("gallery/README.rst", GALLERY + ".rst") + contents(index)
     elif docname in app.nmf_reports:
         source[0] = app.nmf_reports[docname].text
-    source[0] = without_links_outside(source[0], Path(app.env.doc2path(docname)).parent)
+    source[0] = _papers.with_links(without_links_outside(source[0], Path(app.env.doc2path(docname)).parent))
     source[0] = re.sub(r"^```\{modules\} (.*)\n```$", lambda found: modules(found[1].split()), source[0], flags=re.M)
     source[0] = re.sub(r"^```\{commands\}\n```$", lambda _: commands(), source[0], flags=re.M)
 

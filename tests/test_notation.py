@@ -1,12 +1,13 @@
 """One symbol, one meaning: what the formulas of the pages are made of is in the notation, papers in the references."""
 
 import re
-import unicodedata
 from collections import Counter
 from pathlib import Path
 
 import pytest
 from _pages import parse
+from _papers import keys, with_links
+from _papers import listed as listed_papers
 
 ROOT = Path(__file__).parents[1]
 PAGES = [*sorted((ROOT / "docs").rglob("*.md")), ROOT / "README.md"]
@@ -63,24 +64,24 @@ def test_a_symbol_that_is_not_in_the_notation_is_caught():
     assert symbols(r"\text{stratum } j = \bigl\{ F_{jl} \bigr\}") - KNOWN == {"F"}
 
 
-NAME = r"[A-Z][\w'-]+"
-PAPER = re.compile(rf"\b({NAME})(?:(?:, {NAME})*,? (?:and|&) (?:{NAME}|others))?,? \(?((?:19|20)\d\d)\b")
-REFERENCES = re.findall(r"^@\w+\{(\w+),", (ROOT / "docs" / "references.bib").read_text(encoding="utf-8"), re.MULTILINE)
-
-
-def papers(text):
-    """Return the keys of the papers that a text names: Lee and Seung (2001) is lee2001."""
-    plain = unicodedata.normalize("NFKD", " ".join(text.split())).encode("ascii", "ignore").decode()
-    named = PAPER.findall(plain.replace("'s ", " "))
-    return {re.sub(r"[^a-z]", "", name.lower()) + year for name, year in named}
-
-
 @every_page
 def test_each_paper_that_a_page_names_is_in_the_references(page):
-    assert not papers(read(page)[0]) - set(REFERENCES)
+    assert not keys(page.read_text(encoding="utf-8")) - set(listed_papers())
 
 
-def test_papers_are_found_and_none_is_listed_twice():
-    text = "Lee and Seung (2001), Févotte, Bertin and Durrieu's (2009), O'Brien's (1964), He and others 2016; in 1999"
-    assert papers(text) == {"lee2001", "fevotte2009", "obrien1964", "he2016"}
-    assert len(set(REFERENCES)) == len(REFERENCES) > 60
+NAMED = (
+    "Lee and\nSeung (2001), Févotte, Bertin and Durrieu's (2009), O'Brien's (1964), He and others 2016; 1999, `Li 2000`"
+)
+
+
+def test_papers_are_found_but_not_in_code():
+    assert keys(NAMED) == {"lee2001", "fevotte2009", "obrien1964", "he2016"}
+    assert keys("As Lee (2001):\n\n```python\n# Seung (2002)\n```\n\nand Hu (2003).") == {"lee2001", "hu2003"}
+
+
+def test_the_site_links_years():
+    assert with_links("Lee and\nSeung (2001), `Li 2000`") == "Lee and\nSeung ({cite:year}`lee2001`), `Li 2000`"
+
+
+def test_no_paper_is_listed_twice():
+    assert len(set(listed_papers())) == len(listed_papers()) > 60
