@@ -43,6 +43,9 @@ class TestRunFolder:
         documented = re.findall(r"^    ([\w.-]+)  ", command.__doc__, re.M)
         assert len(documented) == 8
         assert sorted(path.name for path in run.iterdir()) == sorted(documented)
+        page = (Path(__file__).parents[2] / "docs" / "reference" / "file-formats.md").read_text(encoding="utf-8")
+        table = page.partition("## A run\n")[2].partition("## Ratings")[0]
+        assert sorted(re.findall(r"^\| `([\w.-]+)` \|", table, re.M)) == sorted(documented)
 
     def test_its_name_says_what_was_trained_on_what_and_when(self, run):
         assert re.fullmatch(r"demo-adagrad-\d{8}-\d{6}", run.resolve().name)
