@@ -168,7 +168,7 @@ def fit(solver):
 if __name__ == "__main__":
     before = fit("als")
     with mp.get_context("fork").Pool(1) as pool:
-        print(before, pool.map_async(fit, ["als"]).get(50))
+        print(before, *pool.map_async(fit, ["als"]).get(50))
 """
 
 
