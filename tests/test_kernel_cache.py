@@ -2,6 +2,8 @@
 
 import ast
 import os
+import shutil
+import subprocess
 import sys
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -233,3 +235,21 @@ def test_the_names_of_kernel_types_tell_them_apart():
         for aligned in (False, True)
     }
     assert len(arrays) == 24
+
+
+@compiled
+@pytest.mark.slow
+def test_without_a_place_for_kernels_a_fit_works_all_the_same(tmp_path):
+    """As in containers: no writable package, no home; here files stand where folders would be made."""
+    source = Path(nmf_scratch.__file__).parent
+    package = shutil.copytree(source, tmp_path / "nmf_scratch", ignore=shutil.ignore_patterns("__pycache__"))
+    for folder in [package, *filter(Path.is_dir, package.rglob("*"))]:
+        (folder / "__pycache__").touch()
+    (tmp_path / "home").touch()
+    places = {"HOME": str(tmp_path / "home" / "x"), "XDG_CACHE_HOME": str(tmp_path / "home" / "y")}
+    fit = "import nmf_scratch as n; print(n.NMF(2, solver='cd', max_iter=2).fit([(1, 2), (2, 2)], [1, 2]).W_.shape)"
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", fit], capture_output=True, text=True, check=False,
+        env={**os.environ, **places, "PYTHONPATH": str(tmp_path), "PYTHONDONTWRITEBYTECODE": "1"},
+    )  # fmt: skip
+    assert (done.stdout, done.stderr) == ("(2, 2)\n", "")
