@@ -152,6 +152,11 @@ def with_measurements(text: str, printed: list[tuple[Step, str]]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def without_code(text: str) -> str:
+    """Return the prose of a page, without its blocks and what stands in backticks."""
+    return re.sub(r"`[^`\n]*`", "", "\n".join(parse(text).prose))
+
+
 class Report(NamedTuple):
     """A page after it ran: its text with fresh measurements, and complaints, each a sentence with its line."""
 

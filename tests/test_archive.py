@@ -4,6 +4,8 @@ import os
 import pickle
 import re
 import stat
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -286,6 +288,18 @@ class TestReplacing:
         with replacing(tmp_path / "a") as stream:
             stream.write(b"new")
         assert {path.name for path in tmp_path.iterdir()} == {"a", living.name, theirs.name}
+
+    @pytest.mark.skipif(os.name != "posix", reason="elsewhere nobody can tell who lives")
+    def test_a_link_that_a_killed_process_left_is_swept_and_what_it_leads_to_stays(self, tmp_path):
+        process = subprocess.Popen([sys.executable, "-c", ""])
+        process.wait()
+        (tmp_path / "run").mkdir()
+        (tmp_path / "run" / "model").touch()
+        own = _archive.draft(tmp_path / "latest").name.replace(f".{os.getpid()}.", f".{process.pid}.")
+        (tmp_path / own).symlink_to("run", target_is_directory=True)
+        _archive.sweep(tmp_path)
+        assert [path.name for path in tmp_path.iterdir()] == ["run"]
+        assert (tmp_path / "run" / "model").exists()
 
     def test_the_name_appears_when_all_is_written(self, tmp_path):
         path = tmp_path / "a"

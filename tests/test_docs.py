@@ -17,7 +17,7 @@ import matplotlib
 import numba
 import numpy as np
 import pytest
-from _pages import parse, run, same_picture, with_measurements
+from _pages import parse, run, same_picture, with_measurements, without_code
 from problems import OBJECTIVES, dense, naive_frozen, naive_sides, small_ratings
 from reference import multiplicative as naive_mu
 from reference import problem as naive_problem
@@ -48,10 +48,6 @@ def read(page):
 
 def prose(text):
     return "\n".join(parse(text).prose)
-
-
-def without_code(text):
-    return re.sub(r"`[^`\n]*`", "", prose(text))
 
 
 # Equations

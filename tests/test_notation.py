@@ -5,20 +5,13 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from _pages import parse
+from _pages import parse, without_code
 from _papers import keys, with_links
 from _papers import listed as listed_papers
 
 ROOT = Path(__file__).parents[1]
 PAGES = [*sorted((ROOT / "docs").rglob("*.md")), ROOT / "README.md"]
 every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-
-
-def read(page):
-    """Return running text without code, and blocks of mathematics."""
-    content = parse(page.read_text(encoding="utf-8"))
-    prose = re.sub(r"`[^`\n]*`", "", "\n".join(content.prose))
-    return prose, [block.text for block in content.blocks if block.language == "math"]
 
 
 GREEK = "alpha|beta|gamma|[dD]elta|varepsilon|zeta|eta|theta|kappa|[lL]ambda|mu|nu|xi|pi|rho|sigma|tau|varphi|[oO]mega"
@@ -36,8 +29,9 @@ def symbols(formula):
 
 
 def formulas(page):
-    prose, blocks = read(page)
-    return [*re.findall(r"\$([^$\n]+)\$", prose), *blocks]
+    text = page.read_text(encoding="utf-8")
+    blocks = [block.text for block in parse(text).blocks if block.language == "math"]
+    return [*re.findall(r"\$([^$\n]+)\$", without_code(text)), *blocks]
 
 
 def listed():

@@ -183,7 +183,8 @@ def sweep(folder: Path, name: str = "") -> None:
     """Remove drafts, of one name or of any, that killed processes have left in a folder."""
     for litter in folder.glob(f".{glob.escape(name) or '*'}.*.partial"):
         if _is_abandoned(litter):
-            shutil.rmtree(litter, ignore_errors=True) if litter.is_dir() else litter.unlink(missing_ok=True)
+            is_folder = litter.is_dir() and not litter.is_symlink()
+            shutil.rmtree(litter, ignore_errors=True) if is_folder else litter.unlink(missing_ok=True)
 
 
 def _is_abandoned(litter: Path) -> bool:

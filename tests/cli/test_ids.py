@@ -421,7 +421,7 @@ class TestImplicit:
         assert "stars" not in listed[0]
         assert all(int(row["item"].split()[1]) < 20 for row in listed[:3])
 
-    def test_evaluate_evaluates_lists(self, cli, plays):
+    def test_evaluate_scores_lists(self, cli, plays):
         done = cli("evaluate", "-d", plays, "--implicit", "-k", 4, "--folds", 2, "--json")
         assert done.code == 0, done.err
         assert list(json.loads(done.out)["mean"]) == ["popularity", "item-kNN", "EASE", "NMF, ranking"]

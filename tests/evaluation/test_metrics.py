@@ -156,7 +156,7 @@ def test_places_beyond_k_do_not_count_and_a_gain_of_zero_is_not_relevant():
 
 
 def test_with_equal_scores_the_order_of_the_list_decides():
-    """`recommend` puts equal scores in the order of the ids; a list is evaluated as it is shown."""
+    """`recommend` puts equal scores in the order of the ids; a list is scored as it is shown."""
     from nmf_scratch.fitted.top_n import top_n
 
     items, _ = top_n(np.ones((2, 1)), np.ones((4, 1)), 2)

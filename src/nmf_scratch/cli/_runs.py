@@ -172,7 +172,7 @@ def _reserve(runs: Path, name: str) -> tuple[Path, Path]:
 
 def _point_latest(runs: Path, name: str) -> None:
     """Make runs/latest a link to the new run in one step (a folder that cannot hold links gets its name as text)."""
-    temporary = runs / f".{name}.{LATEST}"
+    temporary = draft(runs / LATEST)
     try:
         temporary.symlink_to(name, target_is_directory=True)
     except OSError:

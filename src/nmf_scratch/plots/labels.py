@@ -126,8 +126,8 @@ def label_ends(axes: Axes, lines: Sequence[Line2D], *, size: float = 10.0) -> li
     dpi, to_data = figure_of(axes).dpi, axes.transData.inverted()
     shifts = [(place - float(point[1])) * 72 / dpi for (point, _), place in zip(ends, places, strict=True)]
     moved = any(abs(shift) > size / 4 for shift in shifts)
-    for (point, line), shift in zip(ends, shifts, strict=True):
-        if moved:
+    if moved:
+        for (point, line), shift in zip(ends, shifts, strict=True):
             _lead(axes, tuple(to_data.transform(point)), (17, shift), line)
     return [
         axes.annotate(
